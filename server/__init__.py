@@ -1,0 +1,1 @@
+"""The job server: asyncio only, no Tornado; Redis is known to `server.broker` alone."""

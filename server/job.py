@@ -1,0 +1,165 @@
+"""The job: its states, the transitions they allow, and the summary everyone sees. Pure."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from server.cursor import Cursor
+
+NAME_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+MAX_TAGS = 16
+MAX_TAG = 64  # characters
+MAX_NOTE = 200  # characters
+MAX_UNIT = 20  # characters
+MAX_WARNINGS = 5
+MIN_PRIORITY, MAX_PRIORITY = -10, 10
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+HELD = frozenset({JobState.RUNNING, JobState.CANCELLING})  # by a worker, under a token
+
+# The scripts in server/broker/scripts make these steps and no others; tests/test_job_model.py holds them to it.
+ALLOWED: dict[JobState, frozenset[JobState]] = {
+    JobState.SCHEDULED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset({JobState.CANCELLING, JobState.QUEUED, JobState.SCHEDULED}) | TERMINAL,
+    JobState.CANCELLING: TERMINAL,
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+
+class ErrorCode(StrEnum):
+    """Why a job failed."""
+
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    WORKER_LOST = "worker_lost"
+    PROCESS_DIED = "process_died"
+    BAD_RESULT = "bad_result"
+    RESULT_TOO_LARGE = "result_too_large"
+    UNKNOWN_TASK = "unknown_task"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is known of a job at one version. Times are milliseconds since the epoch."""
+
+    id: str  # ULID
+    task: str  # name of the registered function
+    queue: str  # where it waits
+    state: JobState
+    attempt: int  # from 1
+    max_attempts: int  # attempts that may be lost with their worker
+    priority: int  # -10 … 10, higher first
+    tags: tuple[str, ...]
+    created_at: int
+    scheduled_at: int | None  # not before this
+    started_at: int | None  # start of the present attempt
+    finished_at: int | None
+    updated_at: int
+    node: str | None  # that runs or ran it
+    progress: dict[str, Any] | None  # done, total, unit, note; None until the task has spoken
+    warnings: tuple[dict[str, Any], ...]
+    rerun_of: str | None  # id of the ended job this one repeats
+    store: str  # which store numbered this version
+    version: int  # strictly increasing over the job's life
+    offset: int  # of the last log entry stored
+    attempt_firsts: tuple[int, ...] = field(default=(1,))  # offset of each attempt's first log entry
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will follow."""
+        return self.state in TERMINAL
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where somebody stands who has seen this version and the whole log."""
+        return Cursor(self.store, self.attempt, self.version, self.offset)
+
+    def summary(self) -> dict[str, Any]:
+        """The summary of the protocol, section 1."""
+        summary: dict[str, Any] = {
+            "id": self.id,
+            "task": self.task,
+            "queue": self.queue,
+            "state": self.state.value,
+            "attempt": self.attempt,
+            "max_attempts": self.max_attempts,
+            "priority": self.priority,
+            "tags": list(self.tags),
+            "progress": self.progress,
+            "created_at": self.created_at,
+            "scheduled_at": self.scheduled_at,
+            "started_at": self.started_at,
+            "finished_at": self.finished_at,
+            "updated_at": self.updated_at,
+            "node": self.node,
+            "warnings": [{k: v for k, v in one.items() if k != "stack"} for one in self.warnings],
+            "cursor": str(self.cursor),
+        }
+        if self.rerun_of is not None:
+            summary["rerun_of"] = self.rerun_of
+        return summary
+
+    def newer_than(self, other: "Job") -> bool:
+        """Whether this register wins over `other`: a terminal one over any, then the higher version."""
+        if other.ended or self.ended:
+            return self.ended and not other.ended
+        return self.version > other.version
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetail:
+    """A job with what is too heavy for its summary."""
+
+    job: Job
+    args: Any
+    result: Any = None
+    error: dict[str, Any] | None = None  # code, message, traceback
+    result_bytes: int | None = None  # size of the encoded result
+    position: int | None = None  # jobs before it in its queue, approximate; None unless queued
+
+    def whole(self) -> dict[str, Any]:
+        """What `GET /api/jobs/{id}` answers."""
+        whole = self.job.summary()
+        whole["warnings"] = list(self.job.warnings)
+        whole["args"] = self.args
+        if self.position is not None:
+            whole["position"] = self.position
+        whole.update(self.outcome())
+        return whole
+
+    def outcome(self, max_bytes: int | None = None) -> dict[str, Any]:
+        """`result` or `error` of an ended job; a result over `max_bytes` is left out and only measured."""
+        if self.job.state is JobState.SUCCEEDED:
+            if max_bytes is not None and (self.result_bytes or 0) > max_bytes:
+                return {"result_bytes": self.result_bytes}
+            return {"result": self.result, "result_bytes": self.result_bytes}
+        return {"error": self.error} if self.job.ended else {}
+
+
+def with_state(job: Job, state: JobState, version: int) -> Job:
+    """The job one step on.
+
+    Raises:
+        ValueError: the step is not allowed, or the version does not grow.
+    """
+    if state not in ALLOWED[job.state]:
+        raise ValueError(f"a job cannot go from {job.state} to {state}")
+    if version <= job.version:
+        raise ValueError(f"version {version} does not follow {job.version}")
+    return replace(job, state=state, version=version)

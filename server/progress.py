@@ -1,0 +1,303 @@
+"""What a task holds in its hands to speak of its progress. Pure: local writes; the runner carries them away.
+
+A call costs well under a microsecond: it writes attributes, and only the first one after a flush wakes the runner.
+"""
+
+import threading
+import time
+import types
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from server.codec import MSGPACK, check_value
+from server.job import MAX_NOTE, MAX_UNIT
+
+Item = TypeVar("Item")
+BREATHE_S = 0.01  # `async for` over a plain iterable lets the loop go on this often
+
+
+class Level(StrEnum):
+    """How loud a log entry is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class JobCancelled(BaseException):
+    """Raised by the next progress call of a thread job that was cancelled or ran out of time.
+
+    A BaseException, like `asyncio.CancelledError`: `except Exception` in a task must not swallow it.
+    """
+
+
+@dataclass(slots=True)
+class Unsent:
+    """Log entries that the store does not have yet, oldest first."""
+
+    max_entries: int
+    max_bytes: int
+    first: int = 1  # offset of entries[0]
+    entries: deque[bytes] = field(default_factory=deque)  # packed, ready for the store
+    size: int = 0  # bytes in entries
+
+    def append(self, entry: bytes) -> None:
+        """Add one entry; over the limits the oldest go, and the store will show a gap in their place."""
+        self.entries.append(entry)
+        self.size += len(entry)
+        while len(self.entries) > self.max_entries or self.size > self.max_bytes:
+            self.size -= len(self.entries.popleft())
+            self.first += 1
+
+    def drop(self, count: int) -> None:
+        """Forget the oldest `count`, because the store has them."""
+        for _ in range(min(count, len(self.entries))):
+            self.size -= len(self.entries.popleft())
+            self.first += 1
+
+
+class Progress:
+    """The voice of a running job. A task gets one by annotating a parameter with `Progress`.
+
+    Made and read by the runner; `wake` is called once when something is new, from whichever thread spoke.
+    Duties in call order: remember (`update`, `advance`, `note`, `track`), record (`log`, `emit`), stop (`cancelled`).
+    """
+
+    __slots__ = (
+        "_dirty",
+        "_done",
+        "_entry_bytes",
+        "_lock",
+        "_note",
+        "_stop",
+        "_total",
+        "_touched",
+        "_unit",
+        "_unsent",
+        "_wake",
+        "attempt",
+        "job_id",
+    )
+
+    def __init__(
+        self, job_id: str, attempt: int, wake: Callable[[], None], *, unsent: Unsent | None = None, entry_bytes: int = 16384
+    ) -> None:
+        self.job_id = job_id
+        self.attempt = attempt  # 1 for the first try
+        self._wake = wake
+        self._unsent = unsent if unsent is not None else Unsent(10_000, 8 * 1024 * 1024)
+        self._entry_bytes = entry_bytes
+        self._lock = threading.Lock()  # the log is written by the task's thread and taken by the runner's
+        self._dirty = False  # told the runner, not yet taken
+        self._touched = False  # the bar has been set at all
+        self._stop = False
+        self._done: float = 0
+        self._total: float | None = None
+        self._unit: str | None = None
+        self._note: str | None = None
+
+    def update(
+        self,
+        done: float | None = None,
+        total: float | None = None,
+        *,
+        unit: str | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Say how far the job is. What is not given stays as it was.
+
+        Args:
+            done: units of work finished.
+            total: units of work in all; leave it out while unknown.
+            unit: what is counted, such as "images" (20 characters are kept).
+            note: what is being done now (200 characters are kept).
+
+        Raises:
+            JobCancelled: the job was asked to end (thread jobs).
+        """
+        if self._stop:
+            raise JobCancelled
+        if done is not None:
+            self._done = done
+        if total is not None:
+            self._total = total
+        if unit is not None:
+            self._unit = unit
+        if note is not None:
+            self._note = note
+        self._touched = True
+        if not self._dirty:
+            self._tell()
+
+    def advance(self, by: float = 1, note: str | None = None) -> None:
+        """Say that `by` more units are done."""
+        if self._stop:
+            raise JobCancelled
+        self._done += by
+        if note is not None:
+            self._note = note
+        self._touched = True
+        if not self._dirty:
+            self._tell()
+
+    def note(self, text: str) -> None:
+        """Say what is being done now."""
+        self.update(note=text)
+
+    def track(
+        self, items: Iterable[Item] | AsyncIterable[Item], total: float | None = None, *, unit: str | None = None
+    ) -> "Track[Item]":
+        """Go through `items` and count them: `for item in progress.track(rows)`, or `async for` in a coroutine.
+
+        `async for` takes plain iterables too, and lets the loop go on every 10 ms, so that a long loop of short steps
+        blocks nobody.
+
+        Args:
+            total: how many there are; taken from `len(items)` where it has one.
+        """
+        if total is None and hasattr(items, "__len__"):
+            total = len(items)
+        self.update(0, total, unit=unit)
+        return Track(self, items)
+
+    def log(self, text: object, level: str = Level.INFO) -> None:
+        """Append a line to the job's log. `level` is debug, info, warning or error.
+
+        A longer text than the limit (16 KiB) is cut and says so.
+        """
+        entry = {"at": _now_ms(), "level": Level(level).value, "text": _clean(str(text))}
+        packed = MSGPACK.encode(entry)
+        if len(packed) > self._entry_bytes:
+            room = (self._entry_bytes - 128) // 4
+            entry["text"] = f"{entry['text'][:room]} … (cut, {len(packed)} bytes)"
+            packed = MSGPACK.encode(entry)
+        self._append(packed)
+
+    def emit(self, value: Any) -> None:
+        """Hand out a partial result, in order with the log. `value` is a JSON value of at most 16 KiB.
+
+        Raises:
+            ValueError: it is not a JSON value, or too large.
+        """
+        check_value(value)
+        packed = MSGPACK.encode({"at": _now_ms(), "value": value})
+        if len(packed) > self._entry_bytes:
+            raise ValueError(f"an emitted value of {len(packed)} bytes; the limit is {self._entry_bytes}")
+        self._append(packed)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job was asked to end: for thread jobs that make no progress call for long."""
+        return self._stop
+
+    def _append(self, packed: bytes) -> None:
+        if self._stop:
+            raise JobCancelled
+        with self._lock:
+            self._unsent.append(packed)
+        if not self._dirty:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._dirty = True
+        self._wake()
+
+    # The runner's side.
+
+    def stop(self) -> None:
+        """Make every further call of the task raise `JobCancelled`."""
+        self._stop = True
+
+    def take(self) -> dict[str, Any] | None:
+        """The bar as the summary shows it, None until the task has spoken. What is said from now on wakes again."""
+        self._dirty = False
+        if not self._touched:
+            return None
+        return {
+            "done": _number(self._done),
+            "total": None if self._total is None else _number(self._total),
+            "unit": None if self._unit is None else _clean(str(self._unit))[:MAX_UNIT],
+            "note": None if self._note is None else _clean(str(self._note))[:MAX_NOTE],
+        }
+
+    def unsent(self, max_bytes: int) -> tuple[int, list[bytes]]:
+        """Offset of the first entry the store lacks, and entries from there on up to about `max_bytes`."""
+        with self._lock:
+            taken: list[bytes] = []
+            size = 0
+            for entry in self._unsent.entries:
+                if taken and size + len(entry) > max_bytes:
+                    break
+                taken.append(entry)
+                size += len(entry)
+            return self._unsent.first, taken
+
+    def stored(self, through: int) -> None:
+        """The store has everything up to the offset `through`."""
+        with self._lock:
+            self._unsent.drop(through - self._unsent.first + 1)
+
+    @property
+    def pending(self) -> bool:
+        """Whether entries wait for the store."""
+        return bool(self._unsent.entries)
+
+
+class Track(Generic[Item]):
+    """Iterates over something and advances a progress by one for each item done."""
+
+    __slots__ = ("_items", "_progress")
+
+    def __init__(self, progress: Progress, items: Iterable[Item] | AsyncIterable[Item]) -> None:
+        self._progress = progress
+        self._items = items
+
+    def __iter__(self) -> Iterator[Item]:
+        if not isinstance(self._items, Iterable):
+            raise TypeError("an async iterable needs `async for item in progress.track(…)`")
+        for item in self._items:
+            yield item
+            self._progress.advance()
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        if isinstance(self._items, AsyncIterable):
+            async for item in self._items:
+                yield item
+                self._progress.advance()
+            return
+        breathed = time.monotonic()
+        for item in self._items:
+            yield item
+            self._progress.advance()
+            if time.monotonic() - breathed > BREATHE_S:
+                await _breathe()
+                breathed = time.monotonic()
+
+
+@types.coroutine
+def _breathe() -> Generator[None, None, None]:
+    """One turn of the loop, without importing asyncio here: a bare yield is what `asyncio.sleep(0)` is made of."""
+    yield
+
+
+def _number(value: float) -> float | int:
+    """Numbers of every kind (numpy's too) as JSON knows them; nonsense as 0."""
+    if type(value) is int and abs(value) < 2**63:
+        return value
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        return 0
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _clean(text: str) -> str:
+    """Text that every codec carries: lone surrogates (from file names) are replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,206 @@
+"""The words of the wire: frame types, close codes, and the frames a client may send. Pure."""
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+
+from server.errors import FieldError, Invalid
+from server.job import MAX_PRIORITY, MAX_TAG, MAX_TAGS, MIN_PRIORITY, NAME_PATTERN, JobState
+
+Model = TypeVar("Model", bound=BaseModel)
+
+VERSION = 1
+SUBPROTOCOL_MSGPACK = "windsock.v1.msgpack"
+SUBPROTOCOL_JSON = "windsock.v1.json"
+MAX_RATE = 20  # updates per second of one subscription
+DEFAULT_RATE = 10
+MAX_AT = 4_102_444_800_000 * 10  # ms; some thousand years: a bound, so that scores stay exact
+MAX_DELAY_S = 10 * 366 * 86_400.0
+
+
+class FrameType(StrEnum):
+    """Every `type` a frame may have."""
+
+    # from the client
+    HELLO = "hello"
+    SUBSCRIBE = "subscribe"
+    UNSUBSCRIBE = "unsubscribe"
+    SUBMIT = "submit"
+    CANCEL = "cancel"
+    RERUN = "rerun"
+    VISIBILITY = "visibility"
+    PING = "ping"
+    # from the server
+    WELCOME = "welcome"
+    OK = "ok"
+    ERROR = "error"
+    SNAPSHOT = "snapshot"
+    UPDATE = "update"
+    LOG = "log"
+    GAP = "gap"
+    LIVE = "live"
+    END = "end"
+    STATS = "stats"
+    STALE = "stale"
+    FRESH = "fresh"
+    HEARTBEAT = "heartbeat"
+    DRAIN = "drain"
+    BYE = "bye"
+    PONG = "pong"
+
+
+class CloseCode(IntEnum):
+    """40xx: do not come back unchanged. 41xx: back off. 42xx: come back soon."""
+
+    PROTOCOL_VIOLATION = 4000
+    UNAUTHENTICATED = 4001
+    FORBIDDEN = 4003
+    FRAME_TOO_LARGE = 4004
+    TOO_SLOW = 4100
+    RATE_LIMITED = 4101
+    OVERLOADED = 4102
+    NO_HELLO = 4104
+    DRAINING = 4200
+
+
+class GapReason(StrEnum):
+    """Why offsets will not come."""
+
+    TRIMMED = "trimmed"
+    SLOW = "slow"
+    RESET = "reset"
+    LOST = "lost"
+
+
+Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
+Tag = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TAG, pattern=r"^[^\x00-\x1f\x7f]*$")]
+JobId = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+CommandId = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictStr, Field(max_length=64)]
+Sub = Annotated[StrictInt, Field(ge=1, lt=2**53)]
+LogWish = Literal["none", "all"] | Annotated[StrictInt, Field(ge=0)]
+
+
+class Submission(BaseModel):
+    """What `POST /api/jobs` and a `submit` frame carry. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: Name
+    args: dict[str, Any] = Field(default_factory=dict)
+    queue: Name | None = None  # the task's own where not given
+    priority: Annotated[StrictInt, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY)] = 0
+    delay_s: Annotated[float, Field(strict=True, ge=0, le=MAX_DELAY_S)] | None = None
+    at: Annotated[StrictInt, Field(ge=0, le=MAX_AT)] | None = None  # ms since the epoch
+    max_attempts: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    timeout_s: Annotated[float, Field(strict=True, gt=0, le=MAX_DELAY_S)] | None = None
+    tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "Submission":
+        if self.delay_s is not None and self.at is not None:
+            raise ValueError("give delay_s or at, not both")
+        return self
+
+
+class _Frame(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class FeedFilter(_Frame):
+    """OR within a field, AND between fields; a field left out lets everything through."""
+
+    state: list[JobState] | JobState | None = None
+    task: list[Name] | Name | None = None
+    queue: list[Name] | Name | None = None
+    tag: list[Tag] | Tag | None = None
+
+
+class Subscribe(_Frame):
+    """A wish to be told of a job, or of a feed."""
+
+    sub: Sub
+    job: JobId | None = None
+    feed: FeedFilter | None = None
+    after: Annotated[StrictStr, Field(max_length=128)] | None = None
+    log: LogWish = "none"
+    limit: Annotated[StrictInt, Field(ge=1)] = 100
+    rate: Annotated[float, Field(gt=0, le=MAX_RATE)] = DEFAULT_RATE
+    stats: StrictBool = False
+
+    @model_validator(mode="after")
+    def _one_target(self) -> "Subscribe":
+        if self.stats:
+            raise ValueError("stats is not built yet")
+        if (self.job is None) == (self.feed is None):
+            raise ValueError("give job or feed, one of them")
+        return self
+
+
+class Hello(_Frame):
+    """The first frame; each of its subscribes is judged for itself."""
+
+    token: Annotated[StrictStr, Field(max_length=8192)] | None = None
+    subscribe: list[Any] = Field(default_factory=list)
+
+
+class Unsubscribe(_Frame):
+    """Nothing of `sub` follows its ok."""
+
+    id: CommandId
+    sub: Sub
+
+
+class Submit(_Frame):
+    """A submission flat in the frame; `submission` is what remains of it without the frame's own fields."""
+
+    id: CommandId
+    sub: Sub | None = None
+    log: LogWish = "none"
+
+
+class JobCommand(_Frame):
+    """cancel or rerun."""
+
+    id: CommandId
+    job: JobId
+
+
+class Visibility(_Frame):
+    """Whether anybody looks at the page."""
+
+    hidden: StrictBool
+
+
+class Ping(_Frame):
+    """Answered by a pong with the same n."""
+
+    n: StrictInt | StrictStr | None = None
+
+
+def parse(model: type[Model], value: Any, prefix: str = "") -> Model:
+    """`value` as `model`.
+
+    Raises:
+        Invalid: naming every field that is wrong, each with `prefix` before its path.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Invalid(field_errors(error, prefix)) from None
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
+    """Pydantic's findings as fields with messages, at most one for each field."""
+    found: dict[str, str] = {}
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        location = [str(part) for part in one["loc"] if not _is_branch(part)]
+        field = prefix + ".".join(location)
+        message = one["msg"].removeprefix("Value error, ")
+        found.setdefault(field or "body", "unknown field" if one["type"] == "extra_forbidden" else message)
+    return [FieldError(field, message) for field, message in found.items()]
+
+
+def _is_branch(part: int | str) -> bool:
+    """Whether pydantic put the name of a union's branch where a path should be."""
+    return isinstance(part, str) and not part.replace("_", "").isalnum()
