@@ -67,6 +67,7 @@ class Codec:
     binary: bool
     encode: Callable[[Any], bytes]
     _decode: Callable[[bytes], Any]
+    join: Callable[[list[bytes]], bytes]  # encoded values to one encoded array of them
 
     def decode(self, data: bytes) -> Any:
         """The value in `data`.
@@ -101,6 +102,7 @@ JSON = Codec(
     binary=False,
     encode=lambda value: _encode_json(value).encode(),
     _decode=lambda data: _decode_json(data.decode()),
+    join=lambda items: b"[" + b",".join(items) + b"]",
 )
 MSGPACK = Codec(
     name="msgpack",
@@ -108,4 +110,5 @@ MSGPACK = Codec(
     binary=True,
     encode=lambda value: msgpack.packb(value),
     _decode=lambda data: msgpack.unpackb(data, strict_map_key=True),
+    join=lambda items: msgpack.Packer().pack_array_header(len(items)) + b"".join(items),
 )

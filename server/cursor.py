@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-_CURSOR = re.compile(r"^([a-z0-9]{1,16})-(\d{1,9})\.(\d{1,16})\.(\d{1,16})$", re.ASCII)
+_CURSOR = re.compile(r"([a-z0-9]{1,16})-(\d{1,9})\.(\d{1,16})\.(\d{1,16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Cursor:
     @classmethod
     def parse(cls, text: str | None) -> "Cursor | None":
         """The cursor in `text`, or None for garbage: a client with garbage starts afresh."""
-        match = _CURSOR.match(text) if text else None
+        match = _CURSOR.fullmatch(text) if text else None
         if match is None:
             return None
         store, attempt, version, offset = match.groups()
@@ -57,7 +57,7 @@ def resume(cursor: Cursor, store: str, attempt_firsts: tuple[int, ...]) -> Resum
     if cursor.store != store or cursor.attempt > attempt or cursor.attempt < 1:
         return Resume(How.RESET, 0, log_from=1)
     if cursor.attempt < attempt:
-        next_first = attempt_firsts[cursor.attempt]
+        next_first = min(attempt_firsts[cursor.attempt :])
         if cursor.offset >= next_first:  # the store lost entries this client saw, and their writer is dead
             return Resume(How.RESET, next_first - 1, log_from=next_first)
     return Resume(How.RESUMED, cursor.offset)

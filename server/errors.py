@@ -13,6 +13,7 @@ WindsockError
 ├── TooMany             too_many           429   retryable
 ├── QueueFull           queue_full         503   retryable
 ├── Unavailable         unavailable        503   retryable
+├── InternalError       internal           500   a fault of ours; the log says more
 └── StartupError        the process cannot start; the message says what to do
 
 `handlers.problem` turns a refusal into problem+json, `handlers.session` into an `error` frame; nobody else does.
@@ -38,6 +39,7 @@ class Code(StrEnum):
     TOO_MANY = "too_many"
     QUEUE_FULL = "queue_full"
     UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
     STARTUP = "startup"
 
 
@@ -143,6 +145,12 @@ class Unavailable(WindsockError):
 
     def __init__(self, message: str, *, after_s: float | None = 1.0) -> None:
         super().__init__(message, after_s=after_s)
+
+
+class InternalError(WindsockError):
+    """A fault of ours; the log has the traceback."""
+
+    code, status = Code.INTERNAL, 500
 
 
 class StartupError(WindsockError):

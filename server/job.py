@@ -131,6 +131,7 @@ class JobDetail:
     result: Any = None
     error: dict[str, Any] | None = None  # code, message, traceback
     result_bytes: int | None = None  # size of the encoded result
+    timeout_s: float | None = None  # longest run of one attempt
     position: int | None = None  # jobs before it in its queue, approximate; None unless queued
 
     def whole(self) -> dict[str, Any]:

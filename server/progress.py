@@ -7,7 +7,7 @@ import threading
 import time
 import types
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -159,9 +159,10 @@ class Progress:
         Args:
             total: how many there are; taken from `len(items)` where it has one.
         """
-        if total is None and hasattr(items, "__len__"):
+        if total is None and isinstance(items, Sized):
             total = len(items)
-        self.update(0, total, unit=unit)
+        self._total = total  # even None: what was tracked before says nothing of these
+        self.update(0, unit=unit)
         return Track(self, items)
 
     def log(self, text: object, level: str = Level.INFO) -> None:
@@ -169,7 +170,7 @@ class Progress:
 
         A longer text than the limit (16 KiB) is cut and says so.
         """
-        entry = {"at": _now_ms(), "level": Level(level).value, "text": _clean(str(text))}
+        entry: dict[str, Any] = {"at": _now_ms(), "level": Level(level).value, "text": _clean(str(text))}
         packed = MSGPACK.encode(entry)
         if len(packed) > self._entry_bytes:
             room = (self._entry_bytes - 128) // 4
@@ -220,8 +221,8 @@ class Progress:
         return {
             "done": _number(self._done),
             "total": None if self._total is None else _number(self._total),
-            "unit": None if self._unit is None else _clean(str(self._unit))[:MAX_UNIT],
-            "note": None if self._note is None else _clean(str(self._note))[:MAX_NOTE],
+            "unit": None if self._unit is None else _words(self._unit, MAX_UNIT),
+            "note": None if self._note is None else _words(self._note, MAX_NOTE),
         }
 
     def unsent(self, max_bytes: int) -> tuple[int, list[bytes]]:
@@ -240,6 +241,11 @@ class Progress:
         """The store has everything up to the offset `through`."""
         with self._lock:
             self._unsent.drop(through - self._unsent.first + 1)
+
+    @property
+    def next_offset(self) -> int:
+        """Offset that the next entry will get."""
+        return self._unsent.first + len(self._unsent.entries)
 
     @property
     def pending(self) -> bool:
@@ -288,10 +294,21 @@ def _number(value: float) -> float | int:
     """Numbers of every kind (numpy's too) as JSON knows them; nonsense as 0."""
     if type(value) is int and abs(value) < 2**63:
         return value
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
     if number != number or number in (float("inf"), float("-inf")):
         return 0
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
+
+
+def _words(said: object, limit: int) -> str:
+    """What a task gave as a text. It is read by the runner, which nothing in it may throw off."""
+    try:
+        return _clean(str(said))[:limit]
+    except Exception:
+        return "?"
 
 
 def _clean(text: str) -> str:

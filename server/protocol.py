@@ -1,5 +1,6 @@
 """The words of the wire: frame types, close codes, and the frames a client may send. Pure."""
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -9,6 +10,7 @@ from server.errors import FieldError, Invalid
 from server.job import MAX_PRIORITY, MAX_TAG, MAX_TAGS, MIN_PRIORITY, NAME_PATTERN, JobState
 
 Model = TypeVar("Model", bound=BaseModel)
+Choice = TypeVar("Choice")
 
 VERSION = 1
 SUBPROTOCOL_MSGPACK = "windsock.v1.msgpack"
@@ -16,6 +18,9 @@ SUBPROTOCOL_JSON = "windsock.v1.json"
 MAX_RATE = 20  # updates per second of one subscription
 DEFAULT_RATE = 10
 MAX_AT = 4_102_444_800_000 * 10  # ms; some thousand years: a bound, so that scores stay exact
+MAX_FIELD = 200  # characters of a field's path in a refusal
+MAX_FIELD_ERRORS = 100  # fields named in a refusal
+MAX_CHOICES = 100  # values in one field of a filter
 MAX_DELAY_S = 10 * 366 * 86_400.0
 
 
@@ -78,6 +83,7 @@ Tag = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TAG, pattern=r"^[^
 JobId = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 CommandId = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictStr, Field(max_length=64)]
 Sub = Annotated[StrictInt, Field(ge=1, lt=2**53)]
+Choices = Annotated[list[Choice], Field(max_length=MAX_CHOICES)]  # each node holds the filters of all its feeds
 LogWish = Literal["none", "all"] | Annotated[StrictInt, Field(ge=0)]
 
 
@@ -110,10 +116,10 @@ class _Frame(BaseModel):
 class FeedFilter(_Frame):
     """OR within a field, AND between fields; a field left out lets everything through."""
 
-    state: list[JobState] | JobState | None = None
-    task: list[Name] | Name | None = None
-    queue: list[Name] | Name | None = None
-    tag: list[Tag] | Tag | None = None
+    state: Choices[JobState] | JobState | None = None
+    task: Choices[Name] | Name | None = None
+    queue: Choices[Name] | Name | None = None
+    tag: Choices[Tag] | Tag | None = None
 
 
 class Subscribe(_Frame):
@@ -187,20 +193,31 @@ def parse(model: type[Model], value: Any, prefix: str = "") -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise Invalid(field_errors(error, prefix)) from None
+        raise Invalid(field_errors(error, value, prefix)) from None
 
 
-def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
-    """Pydantic's findings as fields with messages, at most one for each field."""
+def field_errors(error: ValidationError, value: Any, prefix: str = "") -> list[FieldError]:
+    """Pydantic's findings about `value` as fields with messages: one for each field, and not endlessly many."""
     found: dict[str, str] = {}
     for one in error.errors(include_url=False, include_input=False, include_context=False):
-        location = [str(part) for part in one["loc"] if not _is_branch(part)]
-        field = prefix + ".".join(location)
+        path = _path(one["loc"], value, missing=one["type"] == "missing")
+        field = f"{prefix}{'.'.join(path)}".removesuffix(".")[:MAX_FIELD]
         message = one["msg"].removeprefix("Value error, ")
         found.setdefault(field or "body", "unknown field" if one["type"] == "extra_forbidden" else message)
+        if len(found) == MAX_FIELD_ERRORS:
+            break
     return [FieldError(field, message) for field, message in found.items()]
 
 
-def _is_branch(part: int | str) -> bool:
-    """Whether pydantic put the name of a union's branch where a path should be."""
-    return isinstance(part, str) and not part.replace("_", "").isalnum()
+def _path(location: tuple[int | str, ...], value: Any, *, missing: bool) -> list[str]:
+    """The path to a finding without the names of union branches, which pydantic puts among it."""
+    path: list[str] = []
+    for part in location:
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif not (missing and part == location[-1]):
+            continue
+        path.append(str(part))
+    return path

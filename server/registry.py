@@ -5,14 +5,16 @@ imported by tests and scripts without a server.
 """
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic_core import SchemaError
 
 from server.errors import FieldError, Invalid
 from server.job import NAME_PATTERN
@@ -21,6 +23,8 @@ from server.protocol import field_errors
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _MARK = "__windsock_task__"
+_FIELD = "argument_"  # before field names, so that an argument may be called `json`, `_x` or `model_config`
+_ADVICE = "For further information visit"  # pydantic's, about pydantic
 DEFAULT_QUEUE = "default"
 DEFAULT_MAX_ATTEMPTS = 3
 
@@ -74,10 +78,8 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def _check_options(options: Options) -> None:
-    import re
-
-    for name in filter(None, (options.name, options.queue)):
-        if not re.match(NAME_PATTERN, name):
+    for name in (options.name, options.queue):
+        if name is not None and not re.fullmatch(NAME_PATTERN, name):
             raise TypeError(f"@task: {name!r} is not a name: up to 64 of A-Z a-z 0-9 _ . -")
     if options.timeout_s is not None and not options.timeout_s > 0:
         raise TypeError("@task: timeout_s must be over 0")
@@ -112,7 +114,7 @@ class Task:
             Invalid: as `check`.
         """
         model = self._model(args)
-        call = {name: getattr(model, name) for name in type(model).model_fields}
+        call = {name.removeprefix(_FIELD): getattr(model, name) for name in type(model).model_fields}
         if self.progress_parameter is not None:
             call[self.progress_parameter] = progress
         return call
@@ -121,7 +123,9 @@ class Task:
         try:
             return self.arguments.model_validate(dict(args))
         except ValidationError as error:
-            raise Invalid(field_errors(error, "args.")) from None
+            raise Invalid(field_errors(error, args, "args.")) from None
+        except Exception as error:  # validators in annotations are the task's code
+            raise Invalid.field("args", f"cannot be checked: {type(error).__name__}: {error}"[:500]) from error
 
     def describe(self) -> dict[str, Any]:
         """The task as `GET /api/tasks` shows it."""
@@ -138,6 +142,11 @@ class Task:
         }
 
 
+def _is_marked(function: object) -> bool:
+    """Looked up without `getattr`, which runs code of proxies and mocks that a task file may have imported."""
+    return isinstance(inspect.getattr_static(function, _MARK, None), Options)
+
+
 def make_task(function: Callable[..., Any]) -> Task:
     """The task that a marked function is.
 
@@ -145,7 +154,8 @@ def make_task(function: Callable[..., Any]) -> Task:
         TypeError: its signature cannot be a task's; the message says which parameter and why.
     """
     options: Options = getattr(function, _MARK)
-    hints = typing.get_type_hints(function, include_extras=True)
+    name = _name(function, options)
+    hints = _hints(function, name)
     fields: dict[str, Any] = {}
     progress_parameter: str | None = None
     for parameter in inspect.signature(function).parameters.values():
@@ -153,8 +163,8 @@ def make_task(function: Callable[..., Any]) -> Task:
         if annotation is Progress:
             progress_parameter = parameter.name
             continue
-        fields[parameter.name] = (annotation, _default(function, parameter))
-    name = options.name or function.__name__
+        default = _default(function, parameter)
+        fields[_FIELD + parameter.name] = (annotation, Field(default, alias=parameter.name))
     return Task(
         name=name,
         function=function,
@@ -164,6 +174,22 @@ def make_task(function: Callable[..., Any]) -> Task:
         progress_parameter=progress_parameter,
         summary=(inspect.getdoc(function) or "").partition("\n")[0],
     )
+
+
+def _name(function: Callable[..., Any], options: Options) -> str:
+    name = options.name if options.name is not None else str(getattr(function, "__name__", "?"))
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise TypeError(f"task {name}: jobs cannot be named so; give it a name: @task(name=…)")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"task {name} is a generator; a task returns its result and emits parts by progress.emit")
+    return name
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, SyntaxError, AttributeError) as error:
+        raise TypeError(f"task {name}: an annotation cannot be read: {error}") from None
 
 
 def _default(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
@@ -176,10 +202,22 @@ def _default(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
 
 
 def _arguments_model(name: str, fields: Mapping[str, Any]) -> type[BaseModel]:
+    """The model that checks arguments; it must be able to describe itself too."""
     try:
-        return create_model(f"{name} arguments", __config__=ConfigDict(extra="forbid"), **fields)
-    except (PydanticUserError, NameError) as error:
-        raise TypeError(f"task {name}: {error}") from None
+        model: type[BaseModel] = create_model(f"{name} arguments", __config__=ConfigDict(extra="forbid"), **fields)
+        model.model_json_schema()
+    except (PydanticUserError, SchemaError, NameError) as error:
+        raise TypeError(f"task {name}: {str(error).partition(_ADVICE)[0].strip()}") from None
+    return model
+
+
+class NameTaken(ValueError):
+    """Another function has the name of a task already."""
+
+    def __init__(self, known: Task, refused: Task) -> None:
+        super().__init__(f"two tasks are named {refused.name!r}; give one of them another: @task(name=…)")
+        self.known = known
+        self.refused = refused
 
 
 class Registry:
@@ -194,18 +232,18 @@ class Registry:
         """Register a task.
 
         Raises:
-            ValueError: another function has this name already.
+            NameTaken: another function has this name already.
         """
         known = self._tasks.get(one.name)
         if known is not None and known.function is not one.function:
-            raise ValueError(f"two tasks are named {one.name!r}; give one of them another: @task(name=…)")
+            raise NameTaken(known, one)
         self._tasks[one.name] = one
 
     def add_functions(self, functions: Iterable[object]) -> int:
         """Register every marked function among `functions`; how many there were."""
-        marked = [function for function in functions if callable(function) and hasattr(function, _MARK)]
+        marked = [function for function in functions if _is_marked(function)]
         for function in marked:
-            self.add(make_task(function))
+            self.add(make_task(cast(Callable[..., Any], function)))
         return len(marked)
 
     def get(self, name: str) -> Task:

@@ -1,0 +1,73 @@
+# One command per need, the same here and in CI. `make` alone lists them.
+
+PORT ?= 8765
+PYTEST ?=
+
+BIN := .venv/bin
+RUNS := .venv/.installed-run
+DEVELOPS := .venv/.installed-dev
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --root-user-action=ignore
+
+CHROMIUM = $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+NODE = $(shell command -v node 2>/dev/null)
+MISSING = $(strip $(if $(CHROMIUM),,chromium) $(if $(NODE),,nodejs))
+PAGE_TESTS = $(shell find tests/static -name '*.test.*js' -o -name '*[-_]test.*js' -o -name 'test[-_]*.*js' 2>/dev/null)
+LOUD = *** NOT ALL TESTS RAN: $(MISSING) not found; get it with: apt-get install $(MISSING) ***
+
+.PHONY: help install run test lint types bench clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+install: $(DEVELOPS) ## make .venv with all that developing needs
+
+run: $(RUNS) ## serve the examples in the foreground; PORT=8765
+	@exec $(BIN)/python run.py serve --tasks examples --port $(PORT)
+
+test: $(DEVELOPS) ## all tests; PYTEST="-k word" hands options on
+	@if [ "$$CI" = true ] && [ -n "$(MISSING)" ]; then echo "$(LOUD)" >&2; exit 1; fi
+	$(BIN)/python -m pytest $(if $(CHROMIUM),,-m "not browser") $(PYTEST)
+	$(if $(and $(NODE),$(PAGE_TESTS)),node --test $(PAGE_TESTS))
+	@if [ -n "$(MISSING)" ]; then echo "$(LOUD)" >&2; fi
+
+lint: $(DEVELOPS) ## style, format and the import ladder
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --config setup.cfg --no-logo
+
+types: $(DEVELOPS) ## mypy
+	$(BIN)/mypy
+
+bench: $(DEVELOPS) ## every script of benchmarks/
+	@set -e; for script in benchmarks/[a-z]*.py; do \
+		[ -e "$$script" ] || { echo "no script in benchmarks/"; exit 0; }; \
+		echo "== $$script"; $(BIN)/python "$$script"; \
+	done
+
+clean: ## remove what make and the tools wrote; the jobs in .windsock stay
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .hypothesis .mypy_cache .ruff_cache \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say that .venv holds what setup.cfg asks for; they age when it changes.
+
+$(RUNS): setup.cfg pyproject.toml | .venv/.made
+	@echo "installing what running needs into .venv"
+	@$(PIP) -e '.[examples]'
+	@touch $@
+
+$(DEVELOPS): setup.cfg pyproject.toml | .venv/.made
+	@echo "installing what developing needs into .venv"
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(RUNS)
+
+# The first Python on PATH that is new enough.
+.venv/.made:
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		$$python -c 'import ensurepip, venv' 2>/dev/null \
+			|| { echo "$$python has no venv: apt-get install python3-venv" >&2; exit 1; }; \
+		echo "making .venv with $$($$python --version)"; \
+		$$python -m venv .venv && touch $@; exit; \
+	done; echo "Windsock needs Python 3.11 or newer; found: $$(python3 --version 2>/dev/null || echo none)" >&2; exit 1

@@ -1,0 +1,155 @@
+"""`windsock jobs`, `cancel` and `rerun`."""
+
+from typing import Any
+
+import click
+from rich.table import Table
+
+from cli import words
+from cli.api import Api, job_path
+from cli.exits import Exit, Refused, gravest, say
+from cli.options import command, json_option, log_option, option, run
+from cli.safe import safe, wire_json
+from cli.terminal import cell, echo_lines, is_terminal, make_console, state_cell, tabbed
+from cli.watched import LogWish
+from cli.watching import watch_jobs
+
+PAGE = 100  # jobs asked for at a time
+
+
+@command("jobs")
+@option("--state", type=click.Choice(words.STATES), help="Only jobs in this state.")
+@option("--task", metavar="NAME", help="Only jobs of this task.")
+@option("--queue", metavar="NAME", help="Only jobs of this queue.")
+@option("--tag", metavar="TAG", help="Only jobs with this tag.")
+@option("--limit", type=click.IntRange(1), default=50, metavar="N", help="At most this many, the newest.")
+@json_option
+def jobs(url: str, limit: int, as_json: bool, **filters: str | None) -> None:
+    """List jobs, newest first.
+
+    On a terminal this is a table. In a pipe it is one job per line, the columns parted by tabs, without a
+    header: id, task, queue, state, progress, attempt, created, finished, tags (parted by commas).
+
+    \b
+    Examples:
+      windsock jobs --state failed --limit 10
+      windsock jobs --tag user:7 --json | jq -r .id
+      windsock cancel $(windsock jobs --task sleep --state running | cut -f1)
+    """
+    found, counts = run(_list(url, limit, filters))
+    if as_json:
+        echo_lines(wire_json(job) for job in found)
+    elif is_terminal():
+        _print_table(found, counts)
+    else:
+        echo_lines(tabbed(_columns(job)) for job in found)
+
+
+async def _list(
+    url: str, limit: int, filters: dict[str, str | None]
+) -> tuple[list[dict[str, Any]], dict[str, int] | None]:
+    found: list[dict[str, Any]] = []
+    counts, before = None, None
+    async with Api(url) as api:
+        while len(found) < limit:
+            page = await api.get("/api/jobs", limit=min(limit - len(found), PAGE), before=before, **filters)
+            found += page["jobs"]
+            counts, before = counts or page.get("counts"), page.get("next")
+            if before is None:
+                break
+    return found[:limit], counts
+
+
+def _columns(job: dict[str, Any]) -> list[str]:
+    told = job.get("progress") or {}
+    done, total = told.get("done"), told.get("total")
+    return [
+        job["id"],
+        job["task"],
+        job["queue"],
+        job["state"],
+        "" if done is None else f"{done}/{'' if total is None else total}",
+        str(job["attempt"]),
+        words.iso(job["created_at"]),
+        words.iso(job.get("finished_at")),
+        ",".join(job.get("tags", ())),
+    ]
+
+
+def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> None:
+    console = make_console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("job", "task", "state", "progress", "created", "ran"):
+        table.add_column(name, no_wrap=True, overflow="fold" if name == "job" else "ellipsis")
+    table.add_column("tags", overflow="ellipsis", no_wrap=True)
+    for job in found:
+        seconds = words.run_seconds(job, job["updated_at"] / 1000)
+        table.add_row(
+            cell(job["id"]),
+            cell(job["task"]),
+            state_cell(job["state"]),
+            cell(words.progress(job.get("progress"))),
+            cell(words.moment(job["created_at"]), "dim"),
+            cell("" if seconds is None else words.duration(seconds)),
+            cell(" ".join(job.get("tags", ())), "dim"),
+        )
+    console.print(table if found else cell("no jobs", "dim"))
+    if counts:
+        told = ", ".join(f"{counts[state]} {state}" for state in words.STATES if counts.get(state))
+        console.print(cell(f"all in all: {told}" if told else "", "dim"))
+
+
+@command("cancel")
+@click.argument("job_ids", metavar="JOB...", nargs=-1, required=True)
+def cancel(url: str, job_ids: tuple[str, ...]) -> None:
+    """Ask jobs to end.
+
+    Prints each id with its state: `cancelled` if it had not started, `cancelling` if it runs and is asked to
+    stop. A job that has ended already, or is not known, is told on stderr and makes the exit code 2; the
+    others are cancelled all the same.
+
+    \b
+    Examples:
+      windsock cancel 01JD2V6B8Q4W0G7N3M5T9RXKHA
+      windsock cancel $(windsock jobs --task sleep --state running | cut -f1)
+    """
+    raise SystemExit(run(_cancel(url, job_ids)))
+
+
+async def _cancel(url: str, job_ids: tuple[str, ...]) -> Exit:
+    exits = []
+    async with Api(url) as api:
+        for job_id in dict.fromkeys(job_ids):
+            try:
+                job = await api.post(job_path(job_id, "cancel"))
+            except Refused as refused:
+                say(f"{job_id}: {refused.message}")
+                exits.append(Exit.REFUSED)
+            else:
+                click.echo(f"{safe(job['id'])}\t{safe(job['state'])}")
+    return gravest(exits)
+
+
+@command("rerun")
+@click.argument("job_id", metavar="JOB")
+@option("--watch", is_flag=True, help="Watch the new job to its end instead of printing its id.")
+@log_option
+def rerun(url: str, job_id: str, watch: bool, log: LogWish) -> None:
+    """Run an ended job anew: a new job with the same task and arguments.
+
+    Prints the id of the new job, or watches it with --watch.
+
+    \b
+    Example:
+      windsock rerun 01JD2V6B8Q4W0G7N3M5T9RXKHA --watch
+    """
+    raise SystemExit(run(_rerun(url, job_id, watch, log)))
+
+
+async def _rerun(url: str, job_id: str, watch: bool, log: LogWish) -> Exit:
+    async with Api(url) as api:
+        job = await api.post(job_path(job_id, "rerun"))
+    if watch:
+        return await watch_jobs(api.url, [job["id"]], log, known=True)
+    click.echo(safe(job["id"]))
+    return Exit.SUCCEEDED

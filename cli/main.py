@@ -1,0 +1,11 @@
+"""The client's commands, for `run.py` to add beside `serve` and `worker`."""
+
+import click
+
+from cli.jobs import cancel, jobs, rerun
+from cli.show import show
+from cli.submit import submit
+from cli.tasks import tasks
+from cli.watch import watch
+
+COMMANDS: list[click.Command] = [submit, watch, jobs, show, cancel, rerun, tasks]

@@ -1,0 +1,126 @@
+"""What the commands share: how one is made, the options they have in common, and how one is run."""
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+
+from cli.exits import EXIT_CODES, Exit
+from cli.terminal import quiet_stdout
+
+Result = TypeVar("Result")
+DEFAULT_URL = "http://127.0.0.1:8765"
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of the client: --url, exit codes in --help, each flag also as WINDSOCK_<NAME>_<FLAG>."""
+    settings = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+    def make(function: Callable[..., Any]) -> click.Command:
+        with_url = option(
+            "--url",
+            envvar="WINDSOCK_URL",
+            default=DEFAULT_URL,
+            metavar="URL",
+            help="The server to talk to.",
+        )(function)
+        made = click.command(name, context_settings=settings, epilog=EXIT_CODES)(with_url)
+        for one in made.params:
+            if isinstance(one, click.Option) and one.envvar is None:
+                one.envvar = f"WINDSOCK_{name}_{one.opts[0].lstrip('-')}".upper().replace("-", "_")
+        return made
+
+    return make
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A click option whose environment variable is shown in --help."""
+    return click.option(*names, show_envvar=True, **attributes)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's work to its end. Ctrl-C, SIGTERM and SIGHUP leave it with 130 and a tidy terminal."""
+    try:
+        return asyncio.run(_interruptible(work))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise SystemExit(Exit.DETACHED) from None
+    except BrokenPipeError:
+        quiet_stdout()
+        raise SystemExit(Exit.DETACHED) from None
+
+
+async def _interruptible(work: Coroutine[Any, Any, Result]) -> Result:
+    task = asyncio.current_task()
+    if task is not None:
+        with contextlib.suppress(
+            RuntimeError, ValueError, NotImplementedError
+        ):  # not in the main thread; Windows
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await work
+
+
+class Duration(click.ParamType[float]):
+    """Seconds: `90`, `1.5`, `30s`, `5m`, `2h`, `1d`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds in `value`."""
+        if isinstance(value, int | float):
+            return float(value)
+        match = _DURATION.fullmatch(str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a duration: write seconds, or 30s, 5m, 2h, 1d", param, ctx)
+        return float(match[1]) * _UNITS_S[match[2]]
+
+
+class Moment(click.ParamType[int]):
+    """Milliseconds since the epoch, from ISO 8601 in local time or with a zone."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The milliseconds in `value`."""
+        text = str(value).strip()
+        if text.isascii() and text.isdigit() and len(text) >= 12:
+            return int(text)
+        try:
+            return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+        except (ValueError, OverflowError, OSError):
+            self.fail(
+                f"{value!r} is not a time: write 2030-01-31T18:30, or with a zone 2030-01-31T18:30Z",
+                param,
+                ctx,
+            )
+
+
+class LogWish(click.ParamType[str | int]):
+    """`none`, `all`, or a number: the last N entries."""
+
+    name = "none|all|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """The wish as it goes on the wire."""
+        if value in ("none", "all"):
+            return str(value)
+        if not re.fullmatch("[0-9]{1,9}", str(value)):
+            self.fail(f"{value!r} is neither none, nor all, nor a number", param, ctx)
+        return int(value)
+
+
+log_option = option(
+    "--log",
+    type=LogWish(),
+    default="all",
+    metavar="none|all|N",
+    help="How much of the log comes first: nothing (and none later), everything kept, or the last N entries.",
+)
+json_option = option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")

@@ -1,0 +1,1 @@
+"""Example tasks that do real work: `windsock serve --tasks examples`."""

@@ -1,0 +1,1 @@
+"""The web edge: Tornado is spoken here. Read, call one method, write."""

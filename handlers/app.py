@@ -1,0 +1,113 @@
+"""The web application: which path leads to which handler, and the life of the HTTP server."""
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
+
+from handlers.about import HealthHandler, NodesHandler, ReadyHandler, TasksHandler
+from handlers.base import Door, NotFoundHandler, log_request
+from handlers.jobs import CommandHandler, JobHandler, JobsHandler, LogHandler, UnbuiltHandler
+from handlers.pages import STATIC, FilesHandler, PageHandler
+from handlers.websocket import Sockets, StreamHandler
+from server.errors import StartupError
+from server.node import Node
+
+log = logging.getLogger("windsock.http")
+JOB = r"/api/jobs/([A-Za-z0-9]{1,64})"
+
+
+def make_application(node: Node, sockets: Sockets, door: Door) -> Application:
+    """The routes, wired to a node."""
+    wired: dict[str, Any] = {"node": node, "door": door}
+    return Application(
+        [
+            (r"/", PageHandler, wired),
+            (r"/static/(.+)", FilesHandler, {**wired, "path": str(STATIC)}),
+            (r"/api/jobs", JobsHandler, wired),
+            (JOB, JobHandler, wired),
+            (JOB + r"/log", LogHandler, wired),
+            (JOB + r"/(cancel|rerun)", CommandHandler, wired),
+            (JOB + r"/events", UnbuiltHandler, wired),
+            (r"/api/tasks", TasksHandler, wired),
+            (r"/api/nodes", NodesHandler, wired),
+            (r"/api/stream", StreamHandler, {**wired, "sockets": sockets}),
+            (r"/api/openapi\.json|/metrics", UnbuiltHandler, wired),
+            (r"/healthz", HealthHandler, wired),
+            (r"/readyz", ReadyHandler, wired),
+        ],
+        default_handler_class=NotFoundHandler,
+        default_handler_args=wired,
+        log_function=log_request,
+        compress_response=False,
+        websocket_max_message_size=node.settings.message_bytes,
+        websocket_ping_interval=0,
+    )
+
+
+class WebServer:
+    """Listens for a node, from `start` to `stop`."""
+
+    def __init__(self, node: Node) -> None:
+        settings = node.settings
+        self._settings = settings
+        self.sockets = Sockets(node)
+        self.application = make_application(node, self.sockets, Door(settings.host, settings.allow_host))
+        self._server = HTTPServer(
+            self.application,
+            max_body_size=settings.body_bytes,
+            max_buffer_size=settings.body_bytes + 64 * 1024,
+            max_header_size=32 * 1024,
+            idle_connection_timeout=settings.header_s,
+            body_timeout=settings.body_s,
+        )
+        self._listening: list[socket.socket] = []
+        self.port = 0
+
+    def bind(self) -> None:
+        """Take the port. Nothing is answered before `start`.
+
+        Raises:
+            StartupError: the address is taken or not ours.
+        """
+        settings = self._settings
+        try:
+            self._listening = bind_sockets(settings.port, settings.host, backlog=settings.backlog)
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; choose another --port"
+            ) from None
+        self.port = self._listening[0].getsockname()[1]
+
+    def start(self) -> None:
+        """Answer."""
+        self._server.add_sockets(self._listening)
+        self._listening = []
+        self.sockets.start()
+
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds it."""
+        host = self._settings.host
+        shown = "127.0.0.1" if host in ("0.0.0.0", "") else f"[{host}]" if ":" in host else host
+        return f"http://{shown}:{self.port}"
+
+    async def drain(self) -> None:
+        """Tell the clients; new connections still get their answers, submits are refused by the node."""
+        await self.sockets.drain()
+
+    async def stop(self) -> None:
+        """Listen no more, end what is open."""
+        for unused in self._listening:
+            unused.close()
+        self._server.stop()
+        await self.sockets.stop()
+        try:
+            async with asyncio.timeout(2.0):
+                await self._server.close_all_connections()
+        except TimeoutError:
+            log.info("some connections did not close in time")

@@ -1,0 +1,212 @@
+"""What all handlers share: who may ask, in which format, and how a refusal is answered."""
+
+import ipaddress
+import logging
+import math
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import HTTPError, RequestHandler
+
+from handlers.problem import MEDIA_TYPE, problem
+from server.codec import JSON, MSGPACK, Codec
+from server.errors import (
+    BadRequest,
+    Forbidden,
+    InternalError,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+    WindsockError,
+)
+from server.node import Node
+
+log = logging.getLogger("windsock.http")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+# Everything the page needs comes from this server; nothing is inline.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets};"
+    " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Door:
+    """Knows which Host names are ours and which pages may ask."""
+
+    def __init__(self, host: str, allowed: Iterable[str]) -> None:
+        self._names = {"localhost", host.lower(), *(name.lower() for name in allowed)}
+        self._any_address = host in ("0.0.0.0", "::", "")
+
+    def admits(self, host: str) -> bool:
+        """Whether a Host header (without port) names this server.
+
+        Loopback addresses always do. Other names have to be allowed: a page that makes its own name resolve to this
+        machine (DNS rebinding) is same-origin with itself, and only its Host header gives it away.
+        """
+        name = host.lower().strip("[]")
+        if name in self._names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or self._any_address
+
+
+def host_name(header: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def refuse_foreign(request: HTTPServerRequest, door: Door, *, unsafe: bool) -> None:
+    """Make sure that the request is for this server, and does not come from another site's page.
+
+    Raises:
+        Forbidden: with what is wrong.
+    """
+    if not door.admits(host_name(request.headers.get("Host", ""))):
+        raise Forbidden("this Host name is not served; name it with --allow-host if it is yours")
+    if not unsafe:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    if site not in ("same-origin", "none"):
+        raise Forbidden("a page of another origin may not do this")
+    origin = request.headers.get("Origin")
+    if origin is not None and _authority(origin) != request.headers.get("Host", "").lower():
+        raise Forbidden(f"origin {origin[:100]} may not do this")
+
+
+def _authority(origin: str) -> str:
+    """Host and port of an origin. Not its scheme: a proxy that speaks TLS for us is no stranger."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+class Handler(RequestHandler):
+    """A handler of the API: `self.node` is what it calls, `answer` is how it writes."""
+
+    node: Node
+    door: Door
+
+    def initialize(self, node: Node, door: Door) -> None:
+        """Take what the application was wired with."""
+        self.node = node
+        self.door = door
+
+    def set_default_headers(self) -> None:
+        """Headers of every answer, errors included."""
+        self.clear_header("Server")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+
+    def prepare(self) -> None:
+        """Refuse strangers before anything is read."""
+        refuse_foreign(self.request, self.door, unsafe=self.request.method not in SAFE_METHODS)
+
+    def compute_etag(self) -> None:
+        """No hash of every body; the one ETag there is, a job's cursor, is set where it is known."""
+
+    @property
+    def codec(self) -> Codec:
+        """What the client wants to read."""
+        return MSGPACK if MSGPACK.media_type in self.request.headers.get("Accept", "") else JSON
+
+    def answer(self, value: Any, status: int = 200) -> None:
+        """Write a value in the client's format."""
+        self.set_status(status)
+        self.set_header("Content-Type", self.codec.media_type)
+        self.set_header("Vary", "Accept")
+        self.finish(self.codec.encode(value))
+
+    def body(self) -> Any:
+        """The decoded body.
+
+        Raises:
+            UnsupportedMedia, TooLarge, BadRequest: it cannot be read.
+        """
+        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        codecs = {codec.media_type: codec for codec in (JSON, MSGPACK)}
+        if media_type == "application/x-ndjson":
+            raise UnsupportedMedia("batches are not built yet: submit one job per request")
+        if media_type not in codecs:
+            raise UnsupportedMedia(f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}")
+        if len(self.request.body) > self.node.settings.body_bytes:
+            raise TooLarge(f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}")
+        return codecs[media_type].decode(self.request.body)
+
+    def number(self, name: str, default: int, least: int, most: int) -> int:
+        """An integer of the query.
+
+        Raises:
+            Invalid: it is not one, or out of range.
+        """
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return default
+        try:
+            value = int(text) if len(text) < 20 else most + 1
+        except ValueError:
+            raise Invalid.field(name, "not a whole number") from None
+        if not least <= value <= most:
+            raise Invalid.field(name, f"from {least} to {most}")
+        return value
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every refusal and every fault as a problem."""
+        error = refusal_of(status_code, kwargs.get("exc_info", (None, None, None))[1])
+        self.set_status(error.status)
+        self.set_header("Content-Type", MEDIA_TYPE)
+        if error.after_s is not None:
+            self.set_header("Retry-After", str(max(1, math.ceil(error.after_s))))
+        self.finish(JSON.encode(problem(error)))
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Success is quiet, refusals are info, our faults are loud."""
+        if isinstance(value, WindsockError):
+            log.info("%s %s refused: %s", self.request.method, self.request.path, value)
+        elif isinstance(value, HTTPError):
+            log.info("%s %s: %s", self.request.method, self.request.path, value)
+        else:
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+def refusal_of(status: int, error: BaseException | None) -> WindsockError:
+    """Any exception as one of our refusals."""
+    if isinstance(error, WindsockError):
+        return error
+    known: dict[int, WindsockError] = {
+        400: BadRequest("the request cannot be understood"),
+        403: Forbidden("not allowed"),
+        404: NotFound("no such page"),
+        405: MethodNotAllowed("this method is not known here"),
+        413: TooLarge("the body is over its limit"),
+        503: Unavailable("not now"),
+    }
+    return known.get(status) or InternalError("this server made a mistake; its log says more")
+
+
+class NotFoundHandler(Handler):
+    """Every path nobody knows."""
+
+    def prepare(self) -> None:
+        """Say so, whatever the method."""
+        super().prepare()
+        raise NotFound("no such page")
+
+
+def log_request(handler: RequestHandler) -> None:
+    """One line for each request, at debug: under load a line per request costs more than the request."""
+    log.debug("%d %s %s", handler.get_status(), handler.request.method, handler.request.path)
+

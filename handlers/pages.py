@@ -1,0 +1,50 @@
+"""The dashboard and its files."""
+
+from pathlib import Path
+from typing import Any
+
+from tornado.web import StaticFileHandler
+
+from handlers.base import CONTENT_SECURITY_POLICY, Door, Handler, refuse_foreign
+from server.node import Node
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+
+
+def _policy(handler: Any) -> str:
+    """The CSP; Safari wants the socket's origin by name."""
+    host = handler.request.headers.get("Host", "")
+    return CONTENT_SECURITY_POLICY.format(sockets=f"ws://{host} wss://{host}")
+
+
+class PageHandler(Handler):
+    """GET / is the dashboard."""
+
+    def get(self) -> None:
+        """The page; the browser asks again each time, so that a new release is seen at once."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", _policy(self))
+        self.set_header("Cache-Control", "no-cache")
+        self.finish((STATIC / "index.html").read_bytes())
+
+
+class FilesHandler(StaticFileHandler):
+    """Files below `static/`, and never any other."""
+
+    def initialize(self, path: str, node: Node, door: Door) -> None:  # type: ignore[override]
+        """Take what the application was wired with."""
+        super().initialize(path)
+        self.door = door
+
+    def prepare(self) -> None:
+        """Only for requests meant for us."""
+        refuse_foreign(self.request, self.door, unsafe=False)
+
+    def set_extra_headers(self, path: str) -> None:
+        """Modules are asked for again each time, cheaply: by ETag."""
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", _policy(self))
+
+    write_error = Handler.write_error
+    log_exception = Handler.log_exception

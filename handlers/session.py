@@ -1,0 +1,261 @@
+"""What a client says over its socket: frames in, one method each."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from server.client import Client
+from server.errors import BadRequest, Conflict, Invalid, TooMany, WindsockError
+from server.node import Node
+from server.protocol import (
+    VERSION,
+    CloseCode,
+    FrameType,
+    Hello,
+    JobCommand,
+    Ping,
+    Submission,
+    Submit,
+    Subscribe,
+    Unsubscribe,
+    Visibility,
+    parse,
+)
+from server.topic import Topic
+from server.window import Match
+
+log = logging.getLogger("windsock.session")
+_SUBMIT_FRAME = frozenset({"type", "id", "sub", "log", "idempotency_key"})
+MAX_UNDER_WAY = 64  # commands of one client that wait for the store
+
+
+class Violation(Exception):
+    """The client does not keep to the protocol; it is closed with this code."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Allowance:
+    """How many commands may come: so many per second, so many at once. Pure."""
+
+    def __init__(self, per_s: float, burst: int, now: float) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._left = float(burst)
+        self._at = now
+        self.refused = 0
+
+    def take(self, now: float) -> float:
+        """0 when a command may come, else the seconds to wait."""
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left >= 1:
+            self._left -= 1
+            return 0.0
+        self.refused += 1
+        return (1 - self._left) / self._per_s
+
+
+class Session:
+    """One connection's conversation. `receive` takes a message and never waits; what waits is a task of the session."""
+
+    def __init__(self, node: Node, client: Client) -> None:
+        self._node = node
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        settings = node.settings
+        self._allowance = Allowance(settings.commands_per_s, settings.commands_burst, self._loop.time())
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.greeted = False
+        self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[None] | None]] = {
+            FrameType.SUBSCRIBE: self._subscribe,
+            FrameType.UNSUBSCRIBE: self._unsubscribe,
+            FrameType.SUBMIT: self._submit,
+            FrameType.CANCEL: self._cancel,
+            FrameType.RERUN: self._rerun,
+            FrameType.VISIBILITY: self._visibility,
+            FrameType.PING: self._ping,
+        }
+
+    def receive(self, message: Any) -> None:
+        """Act on one decoded message.
+
+        Raises:
+            Violation: it is no array of frames, or its first frame is no hello, or it says hello again.
+        """
+        if not isinstance(message, list):
+            raise Violation(CloseCode.PROTOCOL_VIOLATION, "a message is an array of frames")
+        for frame in message:
+            if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+                raise Violation(CloseCode.PROTOCOL_VIOLATION, "a frame is a map with a type")
+            self._frame(frame)
+
+    def _frame(self, frame: dict[str, Any]) -> None:
+        if not self.greeted:
+            if frame["type"] != FrameType.HELLO:
+                raise Violation(CloseCode.PROTOCOL_VIOLATION, "the first frame is hello")
+            self._hello(frame)
+            return
+        if frame["type"] == FrameType.HELLO:
+            raise Violation(CloseCode.PROTOCOL_VIOLATION, "hello was said already")
+        if self._allowed(frame):
+            self._command(frame)
+
+    def _allowed(self, frame: dict[str, Any]) -> bool:
+        wait_s = self._allowance.take(self._loop.time())
+        if wait_s == 0 and len(self._tasks) < MAX_UNDER_WAY:
+            return True
+        if self._allowance.refused >= self._node.settings.commands_refused:
+            raise Violation(CloseCode.RATE_LIMITED, "too many commands")
+        self._refuse(frame, TooMany("too many commands", after_s=round(max(wait_s, 0.05), 3)))
+        return False
+
+    def _command(self, frame: dict[str, Any]) -> None:
+        command = self._commands.get(frame["type"])
+        try:
+            if command is None:
+                raise BadRequest(f"unknown frame type {frame['type'][:40]!r}")
+            waiting = command(frame)
+        except WindsockError as error:
+            self._refuse(frame, error)
+            return
+        if waiting is not None:
+            task: asyncio.Task[None] = self._loop.create_task(self._await(frame, waiting), name=f"command {self._client.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, frame: dict[str, Any], waiting: Awaitable[None]) -> None:
+        try:
+            await waiting
+        except WindsockError as error:
+            self._refuse(frame, error)
+        except Exception:
+            log.exception("%s: a %s failed", self._client.id, frame["type"])
+            self._client.reply(FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True)
+
+    def _refuse(self, frame: dict[str, Any], error: WindsockError) -> None:
+        log.info("%s: %s refused: %s", self._client.id, frame["type"], error)
+        fields: dict[str, Any] = {"code": error.code.value, "message": error.message, "retryable": error.retryable}
+        if error.after_s is not None:
+            fields["after_s"] = error.after_s
+        if isinstance(error, Invalid):
+            fields["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
+        self._client.reply(FrameType.ERROR, **_address(frame), **fields)
+
+    # hello
+
+    def _hello(self, frame: dict[str, Any]) -> None:
+        try:
+            hello = parse(Hello, frame)
+        except Invalid as error:
+            raise Violation(CloseCode.PROTOCOL_VIOLATION, f"hello: {error}"[:120]) from None
+        self.greeted = True
+        settings = self._node.settings
+        self._client.reply(
+            FrameType.WELCOME,
+            version=VERSION,
+            node=settings.name,
+            heartbeat_s=settings.heartbeat_s,
+            now=_now_ms(),
+            limits={
+                "message_bytes": settings.message_bytes,
+                "subscriptions": settings.subscriptions,
+                "commands_per_s": settings.commands_per_s,
+                "commands_burst": settings.commands_burst,
+                "feed_limit": settings.feed_limit,
+            },
+        )
+        self._node.hub.join(self._client)
+        for wish in hello.subscribe[: settings.subscriptions + 1]:
+            self._command({**wish, "type": "subscribe"} if isinstance(wish, dict) else {"type": "subscribe", "sub": None})
+
+    # commands
+
+    def _subscribe(self, frame: dict[str, Any]) -> None:
+        wish = parse(Subscribe, frame)
+        self._room_for(wish.sub)
+        if wish.job is not None:
+            topic = self._node.hub.topic(wish.job)
+            self._client.watch(wish.sub, topic, after=wish.after, log=wish.log, rate=wish.rate)
+        elif wish.feed is not None:
+            limit = min(wish.limit, self._node.settings.feed_limit)
+            self._client.follow(wish.sub, Match.of(wish.feed), limit, wish.rate)
+
+    def _room_for(self, number: int) -> None:
+        if number in self._client.outbox:
+            raise Conflict(f"sub {number} is in use")
+        if len(self._client.outbox) >= self._node.settings.subscriptions:
+            raise TooMany(f"{self._node.settings.subscriptions} subscriptions are open; close one first")
+
+    def _unsubscribe(self, frame: dict[str, Any]) -> None:
+        wish = parse(Unsubscribe, frame)
+        self._client.unsubscribe(wish.sub)
+        self._client.reply(FrameType.OK, id=wish.id)
+
+    async def _submit(self, frame: dict[str, Any]) -> None:
+        wish = parse(Submit, frame)
+        if "idempotency_key" in frame:
+            raise Invalid.field("idempotency_key", "not built yet: leave it out")
+        submission = parse(Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME})
+        if wish.sub is None:
+            job = await self._node.queue.submit(submission)
+            self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
+            return
+        self._room_for(wish.sub)
+        await self._submit_watched(wish, submission)
+
+    async def _submit_watched(self, wish: Submit, submission: Submission) -> None:
+        """The subscription stands before the job can start; its frames follow the ok."""
+        number = wish.sub
+        assert number is not None
+
+        def born(topic: Topic) -> None:
+            self._client.watch(number, topic, log=wish.log, unborn=True)
+
+        try:
+            job = await self._node.queue.submit(submission, born=born)
+        except BaseException:
+            self._client.unsubscribe(number)
+            raise
+        self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
+        self._client.release(number)
+
+    async def _cancel(self, frame: dict[str, Any]) -> None:
+        wish = parse(JobCommand, frame)
+        job = await self._node.queue.cancel(wish.job)
+        self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
+
+    async def _rerun(self, frame: dict[str, Any]) -> None:
+        wish = parse(JobCommand, frame)
+        job = await self._node.queue.rerun(wish.job)
+        self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
+
+    def _visibility(self, frame: dict[str, Any]) -> None:
+        self._client.look(hidden=parse(Visibility, frame).hidden)
+
+    def _ping(self, frame: dict[str, Any]) -> None:
+        self._client.reply(FrameType.PONG, n=parse(Ping, frame).n)
+
+    def close(self) -> None:
+        """The connection is gone."""
+        for task in self._tasks:
+            task.cancel()
+        self._client.close()
+
+
+def _address(frame: dict[str, Any]) -> dict[str, Any]:
+    """By what a refused command is known to its sender: its id, or its subscription."""
+    for name in ("id", "sub"):
+        value = frame.get(name)
+        if isinstance(value, (int, str)) and not isinstance(value, bool) and len(str(value)) <= 64:
+            return {name: value}
+    return {}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

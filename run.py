@@ -1,0 +1,146 @@
+"""The door: the command line. `serve` and `worker` are here, the client's commands come from `cli`."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cli.main import COMMANDS
+from server.errors import StartupError
+from server.settings import PREFIX, Settings
+from server.version import __version__
+
+Command = Callable[..., Any]
+
+
+def flag(name: str, **options: Any) -> Callable[[Command], Command]:
+    """An option named after a setting; its help is the setting's description."""
+    field = Settings.model_fields[name]
+    dashes = "--" + name.replace("_", "-").removesuffix("-s")
+    return click.option(
+        dashes,
+        name,
+        default=None,
+        envvar=PREFIX + name.upper(),
+        show_envvar=True,
+        help=field.description,
+        **options,
+    )
+
+
+def both(command: Command) -> Command:
+    """The flags that `serve` and `worker` share."""
+    for option in reversed(
+        [
+            flag("tasks", multiple=True, metavar="MODULE|FILE|FOLDER"),
+            flag("redis", metavar="URL"),
+            flag("data_dir", metavar="FOLDER"),
+            flag("namespace"),
+            flag("name"),
+            click.option("--queue", "queues", multiple=True, envvar=PREFIX + "QUEUES", show_envvar=True, help=_QUEUE),
+            flag("slots", type=int),
+            flag("threads", type=int),
+            flag("drain_s", type=float, metavar="SECONDS"),
+            flag("files", metavar="FOLDER"),
+            click.option("--fetch-private", is_flag=True, default=None, envvar=PREFIX + "FETCH_PRIVATE", show_envvar=True,
+                         help=Settings.model_fields["fetch_private"].description),
+            click.option("--verbose", "-v", is_flag=True, envvar=PREFIX + "VERBOSE", help="Log more."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+_QUEUE = "Queue the worker serves; several in order of priority. [default: all]"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="windsock")
+def main() -> None:
+    """Windsock runs slow work for web applications and shows it live.
+
+    \b
+    Start a server with the example tasks, give it work, watch it:
+      windsock serve --tasks examples
+      windsock submit sleep seconds=20 --watch
+
+    Every flag is also an environment variable, as its help says; the limits that have no flag are listed in
+    docs/operations.md.
+    """
+
+
+@main.command()
+@click.option("--host", default=None, envvar="WINDSOCK_HOST", show_envvar=True, help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", default=None, type=int, envvar="WINDSOCK_PORT", show_envvar=True, help="Port; 0 takes a free one. [default: 8765]")
+@click.option("--insecure", is_flag=True, default=None, envvar="WINDSOCK_INSECURE", help="Allow a --host that others can reach.")
+@click.option("--allow-host", multiple=True, envvar="WINDSOCK_ALLOW_HOST", help="Further Host name this server answers to.")
+@click.option("--no-worker", is_flag=True, envvar="WINDSOCK_NO_WORKER", help="Run no jobs in this process.")
+@both
+def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
+    """Serve HTTP and WebSocket, and run jobs.
+
+    Without --redis a private redis-server is started in --data-dir, which must belong to one server at a time.
+    SIGTERM and Ctrl-C drain: running jobs get --drain seconds, then they are given back and run again at the next
+    start. A second signal stops at once.
+
+    \b
+    Examples:
+      windsock serve --tasks myapp.tasks --tasks jobs/
+      windsock serve --tasks examples --port 9000 --slots 20
+      windsock serve --tasks myapp.tasks --redis redis://10.0.0.5/0 --no-worker
+    """
+    from handlers.serve import serve as life
+
+    settings = _settings(worker=False if no_worker else None, **given)
+    _run(life(settings, lambda url: click.echo(f"Windsock answers on {url}")), verbose)
+
+
+@main.command()
+@both
+def worker(verbose: bool, **given: Any) -> None:
+    """Run jobs, without HTTP.
+
+    Give it the --redis the servers have; or the --data-dir of a server on this machine, to join its private Redis.
+
+    \b
+    Examples:
+      windsock worker --tasks myapp.tasks --redis redis://10.0.0.5/0 --slots 50
+      windsock worker --tasks examples --data-dir .windsock
+    """
+    from handlers.serve import work as life
+
+    _run(life(_settings(**given), lambda node: click.echo(f"worker {node} takes jobs")), verbose)
+
+
+def _settings(**given: Any) -> Settings:
+    """The record of all knobs; what the example tasks need to know they find in the environment."""
+    try:
+        settings = Settings.read(os.environ, **{name: value for name, value in given.items() if value not in (None, ())})
+    except StartupError as error:
+        raise click.UsageError(error.message) from None
+    os.environ["WINDSOCK_FILES"] = str(settings.files)
+    os.environ["WINDSOCK_FETCH_PRIVATE"] = "1" if settings.fetch_private else ""
+    return settings
+
+
+def _run(life: Any, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("windsock").setLevel(logging.DEBUG if verbose else logging.INFO)
+    try:
+        asyncio.run(life)
+    except StartupError as error:
+        click.echo(f"windsock: {error.message}", err=True)
+        sys.exit(1)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
+
+if __name__ == "__main__":
+    main()

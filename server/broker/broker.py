@@ -1,0 +1,288 @@
+"""The broker: every change of a job as one script call. Async calls go through one pipeline."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from server.broker.connection import Connector
+from server.broker.keys import Keys
+from server.broker.pipeline import Argument, Pipeline
+from server.broker.record import Change, changes_of, detail_of, fixed_of, job_of, pack, unpack
+from server.broker.script import script
+from server.broker.values import Lease, ListWish, LogPiece, NewJob, Page, Report, ReportAnswer, Verdict
+from server.codec import MSGPACK
+from server.errors import Conflict, NotFound, QueueFull, StartupError
+from server.job import Job, JobDetail
+from server.settings import Durability, Settings
+
+MIN_REDIS = (6, 2)
+MAX_LOOK = 1000  # entries a page of a list with several filters looks at
+CLAIM_BYTES = 4 * 1024 * 1024  # a claim takes no more once its arguments are this long together
+WAIT_MS = 1000  # durability "wait": how long for a replica
+
+
+class Broker:
+    """The way to the store. Duties in call order: open, submit, claim, report, finish, read, close."""
+
+    def __init__(self, url: str, settings: Settings) -> None:
+        self.keys = Keys(settings.namespace)
+        self.connector = Connector(url, settings.redis_timeout_s)
+        self._settings = settings
+        wait = settings.durability is Durability.WAIT
+        self._pipeline = Pipeline(self.connector, self.keys.tag, wait_ms=WAIT_MS if wait else None)
+        self.store = ""  # name of the store, as last seen
+        self.version = ""  # of Redis
+
+    async def open(self) -> None:
+        """Connect, and make sure that this Redis will do.
+
+        Raises:
+            StartupError: it is too old, or not set up for the durability asked for.
+            Unavailable: it is away.
+        """
+        await self._check_server()
+        self._pipeline.start()
+        name, _ = await self._call("open", secrets.token_hex(4))
+        self.store = name.decode()
+
+    async def _check_server(self) -> None:
+        connection = await self.connector.connect()
+        try:
+            await connection.send_command("INFO", "server")
+            info = (await connection.read_response(disable_decoding=True)).decode()
+            found = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+            self.version = found.get("valkey_version") or found.get("redis_version", "0")
+            if tuple(int(part) for part in found.get("redis_version", "0").split(".")[:2]) < MIN_REDIS:
+                raise StartupError(f"Redis {self.version} is too old: Windsock needs 6.2 or newer")
+            if self._settings.durability is Durability.ALWAYS:
+                await connection.send_command("CONFIG", "GET", "appendfsync")
+                if b"always" not in await connection.read_response(disable_decoding=True):
+                    raise StartupError(
+                        "durability=always: this Redis has not `appendfsync always`; set it there"
+                    )
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Fail what waits and close the connection."""
+        await self._pipeline.stop()
+
+    async def _call(self, name: str, *arguments: Argument, durable: bool = False) -> Any:
+        return await self._pipeline.call(script(name), *arguments, durable=durable)
+
+    # the road of a job
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Job | QueueFull]:
+        """Store, enqueue and announce; one answer for each. An id that exists gives the job as it is."""
+        packed = pack([_submission(job) for job in jobs])
+        reply = await self._call("submit", packed, self._settings.max_ready_sets, durable=True)
+        full = QueueFull(
+            f"jobs of {self._settings.max_ready_sets} pairs of queue and task are waiting (max_ready_sets)",
+            after_s=5.0,
+        )
+        return [full if one == b"full" else job_of(one, self.store) for one in unpack(reply)]
+
+    async def claim(
+        self,
+        worker: str,
+        request: str,
+        count: int,
+        queues: Sequence[str],
+        tasks: Sequence[str],
+        signature: str,
+    ) -> list[Lease]:
+        """Lease up to `count` waiting jobs. The same `request` answers the same jobs."""
+        reply = await self._call(
+            "claim",
+            worker,
+            self._settings.name,
+            request,
+            count,
+            pack(queues),
+            pack(tasks),
+            signature,
+            CLAIM_BYTES,
+        )
+        return [_lease(row, request, self.store) for row in unpack(reply)]
+
+    async def report(self, reports: Sequence[Report]) -> list[ReportAnswer]:
+        """Take down how far jobs are; one answer for each."""
+        packed = pack([_report(report) for report in reports])
+        reply = await self._call("report", packed, self._settings.log_keep, self._settings.log_keep_bytes)
+        return [ReportAnswer(code.decode(), last, state.decode()) for code, last, state in unpack(reply)]
+
+    async def finish(self, verdicts: Sequence[Verdict]) -> list[ReportAnswer]:
+        """End attempts or give them back; one answer for each."""
+        packed = pack([_verdict(verdict) for verdict in verdicts])
+        reply = await self._call(
+            "finish", packed, self._settings.log_keep, self._settings.log_keep_bytes, durable=True
+        )
+        return [ReportAnswer(code.decode(), last) for code, last in unpack(reply)]
+
+    async def cancel(self, job_id: str) -> Job:
+        """Ask a job to end.
+
+        Raises:
+            NotFound, Conflict: no such job; it has ended.
+        """
+        code, *rest = unpack(await self._call("cancel", job_id))
+        if code == b"gone":
+            raise no_job(job_id)
+        job = job_of(rest[0], self.store)
+        if code == b"ended":
+            raise Conflict(f"job {job_id} has ended already: {job.state}")
+        return job
+
+    async def delete(self, job_id: str) -> None:
+        """Forget an ended job.
+
+        Raises:
+            NotFound, Conflict: no such job; it has not ended.
+        """
+        code = await self._call("delete", job_id)
+        if code == b"gone":
+            raise no_job(job_id)
+        if code == b"running":
+            raise Conflict(f"job {job_id} has not ended; cancel it first")
+
+    # reading
+
+    async def fetch(self, job_ids: Sequence[str]) -> tuple[int, list[Job | None]]:
+        """The moment (sequence number) and the jobs, None where there is none."""
+        seq, rows = unpack(await self._call("fetch", pack(job_ids), ""))
+        return seq, [job_of(row[0], self.store) if row else None for row in rows]
+
+    async def detail(self, job_id: str) -> JobDetail:
+        """A job with its arguments and outcome.
+
+        Raises:
+            NotFound: there is none.
+        """
+        _, (row,) = unpack(await self._call("fetch", pack([job_id]), "detail"))
+        if not row:
+            raise no_job(job_id)
+        return detail_of(row, self.store)
+
+    async def page(
+        self, wish: ListWish, limit: int, before: str | None = None, *, counts: bool = False
+    ) -> Page:
+        """One page, newest first."""
+        packed = pack([wish.states, wish.index, wish.values, wish.others])
+        look = max(MAX_LOOK, limit + 1)
+        reply = await self._call("list", packed, limit, before or "", look, "counts" if counts else "")
+        seq, records, following, counted = unpack(reply)
+        return Page(
+            seq=seq,
+            jobs=[job_of(record, self.store) for record in records],
+            next=following.decode() if following else None,
+            counts={counted[i].decode(): counted[i + 1] for i in range(0, len(counted), 2)}
+            if counted
+            else None,
+        )
+
+    async def log(self, job_id: str, after: int, most: int, max_bytes: int) -> LogPiece:
+        """The log from offset `after` + 1 on.
+
+        Raises:
+            NotFound: no such job.
+        """
+        piece = unpack(await self._call("log", job_id, after, most, max_bytes))
+        if piece is False:
+            raise no_job(job_id)
+        first, last, entries = piece
+        return LogPiece(first, last, [(offset, entry or None, gap or None) for offset, entry, gap in entries])
+
+    async def nodes(self) -> dict[str, dict[str, Any]]:
+        """The processes alive by id, as they described themselves."""
+        flat = unpack(await self._call("nodes"))
+        return {flat[i].decode(): MSGPACK.decode(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+    # workers
+
+    async def enlist(self, worker: str, lanes: Sequence[tuple[str, Sequence[str]]]) -> None:
+        """Make a worker known, so that submits can wake it: for each lane its signature and QUEUE/TASK pairs."""
+        await self._call("enlist", worker, pack(lanes))
+
+    async def retire(self, worker: str) -> None:
+        """Submits stop waking this worker."""
+        await self._call("retire", worker)
+
+    async def release(self, worker: str, job_id: str) -> None:
+        """Give back a job that is leased to this worker though it does not hold it."""
+        await self._call("release", worker, job_id)
+
+    async def rescue(self, worker: str, seen: str = "", most: int = 200) -> int:
+        """Take back all jobs of a worker and forget it; how many there were."""
+        total, left = 0, 1
+        while left:
+            _, requeued, ended, left = await self._call("rescue", worker, seen, most)
+            total += requeued + ended
+        return total
+
+    def changes(self, message: bytes) -> tuple[int, list[Change]]:
+        """What a message on the events channel says."""
+        return changes_of(message, self.store)
+
+
+def no_job(job_id: str) -> NotFound:
+    """The refusal for a job that is not there."""
+    return NotFound(f"no job {job_id[:64]}: it never was, was deleted, or has expired")
+
+
+def _submission(job: NewJob) -> list[Any]:
+    return [
+        job.id,
+        job.task,
+        job.queue,
+        "\n".join(job.tags),
+        job.priority,
+        job.max_attempts,
+        fixed_of(job.priority, job.max_attempts, job.rerun_of),
+        job.args,
+        job.timeout_s or False,
+        False if job.delay_s is None else round(job.delay_s * 1000),
+        False if job.at is None else job.at,
+    ]
+
+
+def _lease(row: Sequence[Any], token: str, store: str) -> Lease:
+    id_, attempt, task, args, timeout, _, log_last, record = row
+    return Lease(
+        id=id_.decode(),
+        token=token,
+        attempt=attempt,
+        task=task.decode(),
+        args=MSGPACK.decode(args),
+        timeout_s=timeout or None,
+        log_last=log_last,
+        job=job_of(record, store),
+    )
+
+
+def _report(report: Report) -> list[Any]:
+    return [
+        report.id,
+        report.token,
+        False if report.progress is None else MSGPACK.encode(report.progress),
+        False if report.warnings is None else MSGPACK.encode(list(report.warnings)),
+        report.first,
+        list(report.entries),
+        report.lost,
+    ]
+
+
+def _verdict(verdict: Verdict) -> list[Any]:
+    id_, token, progress, warnings, first, entries, lost = _report(verdict.report)
+    outcome = False if verdict.outcome is None else verdict.outcome
+    return [
+        id_,
+        token,
+        verdict.state.value,
+        outcome,
+        verdict.result_bytes or False,
+        progress,
+        warnings,
+        first,
+        entries,
+        lost,
+    ]

@@ -1,0 +1,75 @@
+"""Connections to Redis, and its errors in our words."""
+
+import redis
+from redis import asyncio as aioredis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from server.errors import StartupError, Unavailable, WindsockError
+
+# Redis says these inside script errors too, worded differently by version; hence found anywhere in the message.
+_REFUSALS = {
+    "OOM command": "Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)",
+    "READONLY": "Redis is read-only: this URL leads to a replica, name the primary",
+    "MISCONF": "Redis cannot write to its disk; see its log",
+    "NOREPLICAS": "Redis has fewer replicas than it was told to require",
+    "LOADING": "Redis is loading its data",
+    "MASTERDOWN": "Redis has lost its primary",
+    "CLUSTERDOWN": "the Redis cluster is down",
+    "BUSY": "Redis is busy with a script",
+}
+
+
+class Connector:
+    """Makes connections to one Redis. None of them retries by itself: who uses one knows when it broke."""
+
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        options = {"protocol": 2, "socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+        try:
+            self._pool = aioredis.ConnectionPool.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
+        except ValueError as error:
+            raise StartupError(f"--redis {url!r}: {error}") from None
+        self._options = options
+
+    async def connect(self, *, listening: bool = False) -> AbstractConnection:
+        """A new connection, ready to use. One that is `listening` may wait for ever for the next message.
+
+        Raises:
+            Unavailable: nobody answers.
+        """
+        connection = self._pool.make_connection()
+        try:
+            await connection.connect()
+            if listening:
+                connection.socket_timeout = None
+        except (RedisError, OSError) as error:
+            raise refusal(error) from error
+        return connection
+
+    def connect_blocking(self) -> "redis.Redis":
+        """A client for a thread of its own."""
+        return redis.Redis.from_url(
+            self._url, retry=Retry(NoBackoff(), 0), single_connection_client=False, **self._options
+        )
+
+
+def refusal(error: BaseException) -> WindsockError:
+    """What an error of Redis means to those who asked.
+
+    Raises:
+        RuntimeError: a script failed for a reason that is ours.
+    """
+    text = str(error)
+    for sign, message in _REFUSALS.items():
+        if sign in text:
+            return Unavailable(message)
+    if isinstance(error, ResponseError):
+        if any(sign in text for sign in ("NOAUTH", "WRONGPASS", "NOPERM", "invalid password")):
+            return Unavailable(f"Redis refuses us: {text}")
+        raise RuntimeError(f"Redis script failed: {text}") from error
+    return Unavailable(f"Redis is away: {text or type(error).__name__}")

@@ -1,0 +1,166 @@
+"""One connection that carries all script calls of a loop turn together.
+
+While one batch is on its way the next one gathers: under load batches grow by themselves, on an idle node a call leaves
+at once. Scripts may be sent twice, so a batch whose connection broke is sent once more on a new one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from server.broker.connection import Connector, refusal
+from server.broker.script import Script
+from server.errors import Unavailable
+
+log = logging.getLogger("windsock.pipeline")
+Argument = bytes | str | int | float
+_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One script call and who waits for its answer."""
+
+    script: Script
+    arguments: tuple[Argument, ...]
+    answer: "asyncio.Future[Any]"
+    durable: bool  # wait for a replica, where settings say so
+    whole: bool = False  # send the source: Redis does not know the script
+
+    def command(self, tag: str) -> tuple[Argument, ...]:
+        if self.whole:
+            return ("EVAL", self.script.source, 1, tag, *self.arguments)
+        return ("EVALSHA", self.script.sha, 1, tag, *self.arguments)
+
+
+class Pipeline:
+    """Sends script calls in batches, in the order they were made."""
+
+    def __init__(
+        self, connector: Connector, tag: str, *, wait_ms: int | None = None, max_batch: int = 512
+    ) -> None:
+        self._connector = connector
+        self._tag = tag
+        self._wait_ms = wait_ms  # durability "wait": how long a durable batch waits for a replica
+        self._max_batch = max_batch
+        self._pending: list[_Call] = []
+        self._gathered = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to carry calls."""
+        self._task = asyncio.create_task(self._run(), name="pipeline")
+
+    async def stop(self) -> None:
+        """Fail what waits, close the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self._fail(self._pending, Unavailable("this node has stopped"))
+        self._pending = []
+        await self._drop()
+
+    def call(self, script: Script, *arguments: Argument, durable: bool = False) -> "asyncio.Future[Any]":
+        """Run a script; its reply with text as bytes.
+
+        Raises (through the future):
+            Unavailable: Redis is away, full or read-only.
+        """
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._task is None:
+            answer.set_exception(Unavailable("this node has stopped"))
+            return answer
+        self._pending.append(_Call(script, arguments, answer, durable))
+        self._gathered.set()
+        return answer
+
+    async def _run(self) -> None:
+        while True:
+            await self._gathered.wait()
+            batch, self._pending = self._pending[: self._max_batch], self._pending[self._max_batch :]
+            if not self._pending:
+                self._gathered.clear()
+            try:
+                await self._carry(batch)
+            except asyncio.CancelledError:
+                self._fail(batch, Unavailable("this node has stopped"))
+                raise
+            except Exception as error:
+                log.exception("a batch of %d calls failed", len(batch))
+                self._fail(batch, error)
+
+    async def _carry(self, batch: Sequence[_Call]) -> None:
+        """Exchange until all are answered: again where the connection broke, or where Redis did not know a script."""
+        error: BaseException = Unavailable("Redis does not keep our scripts")
+        for _ in range(3):
+            waiting = [call for call in batch if not call.answer.done()]
+            if not waiting:
+                return
+            try:
+                await self._exchange(waiting)
+            except Unavailable as away:  # not even a connection: the callers decide how long to wait
+                self._fail(waiting, away)
+            except _LOST as lost:
+                await self._drop()
+                error = refusal(lost)
+        self._fail(batch, error)
+
+    async def _exchange(self, batch: Sequence[_Call]) -> None:
+        if self._connection is None:
+            self._connection = await self._connector.connect()
+        connection = self._connection
+        commands: list[tuple[Argument, ...]] = [call.command(self._tag) for call in batch]
+        wait = self._wait_ms is not None and any(call.durable for call in batch)
+        if wait:
+            commands.append(("WAIT", 1, self._wait_ms or 0))
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        replies = [await _read(connection) for _ in commands]
+        confirmed = not wait or replies.pop() >= 1
+        for call, reply in zip(batch, replies, strict=True):
+            self._settle(call, reply, confirmed)
+        if any(isinstance(reply, RedisError) and "READONLY" in str(reply) for reply in replies):
+            await self._drop()  # after a failover the name may lead to the new primary
+
+    def _settle(self, call: _Call, reply: Any, confirmed: bool) -> None:
+        if call.answer.done():  # whoever asked was cancelled
+            return
+        if isinstance(reply, NoScriptError):
+            call.whole = True
+        elif isinstance(reply, ResponseError):
+            try:
+                call.answer.set_exception(refusal(reply))
+            except RuntimeError as ours:
+                log.error("script %s: %s", call.script.name, reply)
+                call.answer.set_exception(ours)
+        elif call.durable and not confirmed:
+            call.answer.set_exception(Unavailable("stored, but no replica confirmed it in time"))
+        else:
+            call.answer.set_result(reply)
+
+    async def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+    @staticmethod
+    def _fail(batch: Sequence[_Call], error: BaseException) -> None:
+        for call in batch:
+            if not call.answer.done():
+                call.answer.set_exception(error)
+
+
+async def _read(connection: AbstractConnection) -> Any:
+    """One reply; an error reply is a value here, because the others of its batch still have to be read."""
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error

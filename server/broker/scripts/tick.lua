@@ -1,0 +1,49 @@
+-- One beat of a process: raise its counter, see the others', promote due jobs, learn what it should do. A message to
+-- its own channel shows it that its link can hear.
+-- ARGV: process id, packed description, name for a store without one, keep_s, keep (count), most jobs to promote,
+--       packed list of queues ('*' is all) and packed list of tasks its worker serves (empty: it runs no jobs)
+-- Answers packed {store, seq, beats {process, counter, …}, ms to the next due job or false, ids to cancel, ids leased,
+-- whether its worker is enlisted, whether jobs wait that it could run, whether memory is full, how many to sweep}.
+local me, now = ARGV[1], now_ms()
+local full = redis.pcall('SET', P .. 'probe', 1, 'EX', 60)
+full = type(full) == 'table' and full.err ~= nil
+write_even_when_full()
+call('SET', P .. 'store', ARGV[3], 'NX')
+call('HINCRBY', P .. 'beats', me, 1)
+call('HSET', P .. 'nodes', me, ARGV[2])
+call('PUBLISH', P .. 'worker:' .. me, cmsgpack.pack({'beat', ''}))
+
+local items = {}
+for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', now, 'LIMIT', 0, tonumber(ARGV[6]))) do
+  call('ZREM', P .. 'scheduled', id)
+  local job = load(id)
+  if job and job.state == 'scheduled' then
+    step(id, job, 'queued', now)
+    make_ready(id, job)
+    wake(job)
+    items[#items + 1] = {record(id, 'scheduled'), false, false, false}
+  end
+end
+publish(items)
+
+local due = call('ZRANGE', P .. 'scheduled', 0, 0, 'WITHSCORES')
+local wait = due[2] and math.max(0, tonumber(due[2]) - now) or false
+
+local cancels, leased = {}, call('SMEMBERS', P .. 'leased:' .. me)
+for _, id in ipairs(leased) do
+  if call('HGET', job_key(id), 'state') == 'cancelling' then cancels[#cancels + 1] = id end
+end
+
+local queues, tasks, work = {}, {}, false
+for _, queue in ipairs(cmsgpack.unpack(ARGV[7])) do queues[queue] = true end
+for _, task in ipairs(cmsgpack.unpack(ARGV[8])) do tasks[task] = true end
+for _, pair in ipairs(call('SMEMBERS', P .. 'ready')) do
+  local queue, task = string.match(pair, '^([^/]*)/(.*)$')
+  if tasks[task] and (queues['*'] or queues[queue]) then work = true break end
+end
+
+local ended = P .. 'ended'
+local old = call('ZCOUNT', ended, '-inf', now - tonumber(ARGV[4]) * 1000)
+local over = math.max(old, call('ZCARD', ended) - tonumber(ARGV[5]))
+return cmsgpack.pack({call('GET', P .. 'store'), tonumber(call('GET', P .. 'seq') or 0), call('HGETALL', P .. 'beats'),
+  wait, cancels, leased, call('HEXISTS', P .. 'workers', me) == 1, work, full, over})

@@ -1,0 +1,191 @@
+"""One connected browser or program, as the hub knows it: an outbox, and a pump that empties it batch by batch."""
+
+import asyncio
+import time
+from functools import partial
+from typing import Any, Protocol
+
+from server.codec import Codec
+from server.hub import Hub
+from server.outbox import Outbox
+from server.protocol import DEFAULT_RATE, CloseCode, FrameType
+from server.settings import Settings
+from server.subscription import FeedSubscription, JobSubscription, Phase, Subscription
+from server.topic import Topic
+from server.window import Match
+
+
+class Transport(Protocol):
+    """How bytes leave. `handlers.websocket` has one."""
+
+    async def send(self, message: bytes) -> bool:
+        """Returns when the kernel has taken the message; False when the client is gone."""
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """End the connection."""
+
+
+class Client:
+    """Owns the outbox of a connection and what it watches.
+
+    Duties in call order: subscribe (`watch`, `follow`), speak (`reply`, `announce`), `pump`, `unsubscribe`, `close`.
+    """
+
+    def __init__(self, client_id: str, hub: Hub, transport: Transport, codec: Codec, settings: Settings) -> None:
+        self.id = client_id
+        self._hub = hub
+        self._transport = transport
+        self._codec = codec
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self.outbox = Outbox(codec.encode, settings.batch_bytes, settings.hidden_s)
+        self._pumping: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._reads: dict[JobSubscription, asyncio.Task[None]] = {}  # pieces of logs on their way
+        self.closed = False
+        self.last_sent = self._loop.time()  # monotonic seconds
+
+    # subscriptions
+
+    def watch(
+        self,
+        number: int,
+        topic: Topic,
+        *,
+        after: str | None = None,
+        log: str | int = "none",
+        rate: float = DEFAULT_RATE,
+        unborn: bool = False,
+    ) -> None:
+        """Tell of a job from now on. Of an `unborn` one, about to be submitted, only after `release`."""
+        subscription = JobSubscription(number, topic, after=after, log=log, rate=rate)
+        subscription.notify = partial(self._touch, subscription)
+        self._hub.watch(topic, subscription, unborn=unborn)
+        self.outbox.add(subscription, held=unborn)
+        self.pump()
+
+    def release(self, number: int) -> None:
+        """The job was stored and the reply that names it is on its way: its subscription may speak."""
+        self.outbox.release(number)
+        self.pump()
+
+    def follow(self, number: int, match: Match, limit: int, rate: float) -> None:
+        """Tell of a feed from now on."""
+        window = self._hub.window(match, limit)
+        subscription = FeedSubscription(number, window, rate=rate)
+        subscription.notify = partial(self._touch, subscription)
+        self._hub.follow(window, subscription)
+        self.outbox.add(subscription)
+        self.pump()
+
+    def unsubscribe(self, number: int) -> bool:
+        """Tell of it no more; False when there was nothing."""
+        subscription = self.outbox.pop(number)
+        if subscription is None:
+            return False
+        self._forget(subscription)
+        return True
+
+    def _touch(self, subscription: Subscription) -> None:
+        self.outbox.touch(subscription)
+        self.pump()
+
+    def _forget(self, subscription: Subscription) -> None:
+        if isinstance(subscription, FeedSubscription):
+            self._hub.unfollow(subscription.window, subscription)
+            return
+        self._hub.unwatch(subscription.topic, subscription)
+        read = self._reads.pop(subscription, None)
+        if read is not None:
+            read.cancel()
+
+    # frames
+
+    def reply(self, kind: FrameType, **fields: Any) -> None:
+        """Send a frame that belongs to no subscription's course."""
+        self.announce({"type": kind.value, **fields})
+
+    def announce(self, frame: dict[str, Any]) -> None:
+        """The same with the frame as a value: the hub speaks to all its clients by it."""
+        if not self.closed:
+            self.outbox.reply(frame)
+            self.pump()
+
+    def heartbeat(self) -> None:
+        """Nothing else was said for a while."""
+        self.reply(FrameType.HEARTBEAT, now=time.time_ns() // 1_000_000)
+
+    def look(self, *, hidden: bool) -> None:
+        """Whether anybody looks: to a hidden page updates come rarely, ends at once."""
+        self.outbox.hidden = hidden
+        self.outbox.touch_all()
+        self.pump()
+
+    # the pump: at most one batch in flight
+
+    def pump(self) -> None:
+        """Send what is owed, unless a batch is in flight: then it goes when that one is gone."""
+        if self._pumping is None and not self.closed:
+            self._pumping = self._loop.create_task(self._pump(), name=f"pump {self.id}")
+
+    async def _pump(self) -> None:
+        try:
+            while not self.closed:
+                batch, attention = self.outbox.take(self._loop.time())
+                for subscription in attention:
+                    self._attend(subscription)
+                if not batch:
+                    break
+                if not await self._transport.send(self._codec.join(batch)):
+                    break
+                self.last_sent = self._loop.time()
+        finally:
+            self._pumping = None
+        if self.outbox.due_s is not None and not self.closed:
+            self._wake_in(self.outbox.due_s)
+
+    def _attend(self, subscription: Subscription) -> None:
+        if subscription.phase is Phase.ENDED:
+            self._forget(subscription)
+        elif isinstance(subscription, JobSubscription) and subscription not in self._reads:
+            self._reads[subscription] = self._loop.create_task(self._read_log(subscription), name=f"log {self.id}")
+
+    async def _read_log(self, subscription: JobSubscription) -> None:
+        """Fetch the piece of the log that a subscription is behind with."""
+        try:
+            found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
+        finally:
+            self._reads.pop(subscription, None)
+        if found is not None:
+            subscription.take(found)
+        self._touch(subscription)
+
+    def _wake_in(self, delay_s: float) -> None:
+        when = self._loop.time() + delay_s
+        if self._timer is not None and not self._timer.cancelled():
+            if self._loop.time() < self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.outbox.touch_all()
+        self.pump()
+
+    def close(self) -> None:
+        """The connection is gone, or about to go: leave the hub, end what is under way."""
+        if self.closed:
+            return
+        self.closed = True
+        self._hub.leave(self)
+        for subscription in self.outbox:
+            self._forget(subscription)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._pumping is not None:
+            self._pumping.cancel()
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """End the connection from this side."""
+        self._transport.close(code, reason)

@@ -1,0 +1,258 @@
+"""One process: what it owns, and the order in which it starts, drains and stops.
+
+Start: private Redis → broker → (its owner takes back what the last one left) → link → worker → beat.
+Stop is the same backwards: the beat goes on until the jobs have ended or were given back, Redis is shut down last.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from server.broker import Beat, Broker, Link, Ticker
+from server.broker.embedded import EmbeddedRedis, join
+from server.broker.record import unpack
+from server.broker.ticker import Service
+from server.errors import StartupError, Unavailable, WindsockError
+from server.hub import Hub
+from server.queue import Queue
+from server.registry import Registry
+from server.settings import Settings
+from server.version import __version__
+from server.worker import Worker
+
+log = logging.getLogger("windsock.node")
+STOP_REDIS_S = 10.0
+DEAF_BEATS = 3
+OPEN_S = 10.0  # how long a shared Redis may take to be there at start
+
+
+class Node:
+    """Owns the parts of a process and wires them.
+
+    Duties in call order: `start`, `ready`, `drain`, `stop`.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, *, serves: bool) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.id = f"{settings.name}-{secrets.token_hex(4)}"  # name and incarnation; the worker's id too
+        self._serves = serves  # HTTP and WebSocket: it needs every event
+        self._embedded: EmbeddedRedis | None = None
+        self._ticker: Ticker | None = None
+        self._link: Link | None = None
+        self.worker: Worker | None = None
+        self._started_at = time.time_ns() // 1_000_000
+        self._beat: tuple[Beat, float] | None = None  # the last one and when it came
+        self._away: WindsockError | None = None  # why the last beat failed
+        self._unheard = 0  # own beats that did not come back through the link
+        self._lateness_s = 0.0  # of the loop, at the last beat
+        self.draining = False
+        self.clients: Callable[[], int] = lambda: 0
+
+    async def start(self) -> None:
+        """Start all parts; a failed start closes what was opened.
+
+        Raises:
+            StartupError: what is wrong and what to do.
+        """
+        try:
+            await self._open_broker()
+            await self._open_rooms()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _open_broker(self) -> None:
+        self.broker = Broker(await self._redis_url(), self.settings)
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await self._until_open()
+        except TimeoutError:
+            raise StartupError(f"no answer from Redis at {self.settings.redis} within {OPEN_S:g} s") from None
+        if self._embedded is not None:
+            await self._inherit()
+
+    async def _redis_url(self) -> str:
+        if self.settings.redis:
+            return self.settings.redis
+        if not self._serves:
+            return await join(self.settings)
+        self._embedded = EmbeddedRedis(self.settings)
+        await self._embedded.start()
+        return self._embedded.url
+
+    async def _until_open(self) -> None:
+        told = False
+        while True:
+            try:
+                return await self.broker.open()
+            except Unavailable as error:
+                if not told:
+                    log.warning("waiting for Redis: %s", error)
+                told = True
+                await asyncio.sleep(0.2)
+
+    async def _inherit(self) -> None:
+        """Nobody else can be alive in a private store: what the last owner left is taken back at once."""
+        for process in await self.broker.nodes():
+            taken = await self.broker.rescue(process)
+            if taken:
+                log.warning("%d jobs of %s, which was killed, are taken back", taken, process)
+
+    async def _open_rooms(self) -> None:
+        self.hub = Hub(self.broker, self.settings)
+        self.queue = Queue(self.broker, self.hub, self.registry, self.settings)
+        self.queue.refusing = self._refusing
+        if self.settings.worker:
+            self.worker = Worker(self.id, self.broker, self.registry, self.settings)
+        channels = [self.broker.keys.worker(self.id)]
+        if self._serves:
+            channels.append(self.broker.keys.events)
+        linked = asyncio.Event()
+
+        def up() -> None:
+            linked.set()
+            self._on_up()
+
+        self._link = Link(self.broker.connector, channels, self._on_message, up, self.hub.on_down)
+        self._link.start()
+        await asyncio.wait_for(linked.wait(), OPEN_S)
+        self._start_beat()
+        if self.worker is not None:
+            await self.worker.start()
+
+    def _start_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def hand_over(call: Callable[..., None], *arguments: Any) -> None:
+            try:
+                loop.call_soon_threadsafe(call, *arguments)
+            except RuntimeError:  # the loop has closed under a thread that was slow to stop
+                log.info("a beat came after the end")
+
+        runs_jobs = self.worker is not None
+        self._ticker = Ticker(
+            self.broker.connector,
+            self.broker.keys,
+            self.settings,
+            self.id,
+            self.describe,
+            Service(self.settings.queues if runs_jobs else (), self.registry.names if runs_jobs else ()),
+            lambda beat: hand_over(self._on_beat, beat, time.monotonic()),
+            lambda reason: hand_over(self._on_lost, reason),
+        )
+        self._ticker.start()
+
+    # what comes in
+
+    def _on_message(self, channel: str, data: bytes) -> None:
+        if channel == self.broker.keys.events:
+            self.hub.on_message(data)
+            return
+        kind, what = unpack(data)
+        self._unheard = 0
+        if self.worker is not None and kind == b"claim":
+            self.worker.on_wake(what.decode())
+        elif self.worker is not None and kind == b"cancel":
+            self.worker.on_cancel(what.decode())
+
+    def _on_up(self) -> None:
+        self._unheard = 0
+        self.hub.on_up()
+        if self.worker is not None:
+            self.worker.claim()
+
+    def _on_beat(self, beat: Beat, sent: float) -> None:
+        now = time.monotonic()
+        self._lateness_s = now - sent
+        self._beat = (beat, now)
+        self._away = None
+        if beat.store != self.broker.store:
+            log.warning("the store is another one (%s, was %s): its data was lost or replaced", beat.store, self.broker.store)
+            self.broker.store = beat.store
+            self.hub.resync()
+        if self.worker is not None:
+            self.worker.on_beat(beat)
+        self._unheard += 1
+        if self._unheard > DEAF_BEATS and self._link is not None and self._link.up:
+            self._unheard = 0
+            self._link.suspect(f"{DEAF_BEATS} beats were not heard")
+
+    def _on_lost(self, reason: WindsockError) -> None:
+        if self._away is None:
+            log.warning("the beat does not get through: %s", reason)
+        self._away = reason
+
+    # how it stands
+
+    def ready(self) -> Unavailable | None:
+        """Why this node can take no work now; None when it can."""
+        if self.draining:
+            return Unavailable("this node is draining", after_s=5.0)
+        if self._away is not None:
+            return Unavailable(self._away.message)
+        if self._beat is None or time.monotonic() - self._beat[1] > 2 * self.settings.beat_s + self.settings.redis_timeout_s:
+            return Unavailable("Redis has not answered for a while")
+        if self._beat[0].full:
+            return Unavailable("Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)")
+        if self._link is not None and not self._link.up:
+            return Unavailable("the Pub/Sub link to Redis is down")
+        return None
+
+    def _refusing(self) -> Unavailable | None:
+        return Unavailable("this node is draining", after_s=5.0) if self.draining else None
+
+    def describe(self) -> dict[str, Any]:
+        """This process for the list of nodes. Called from the beat's thread: reads only."""
+        return {
+            "id": self.id,
+            "name": self.settings.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": __version__,
+            "redis_version": self.broker.version,
+            "started_at": self._started_at,
+            "serves": self._serves,
+            "clients": self.clients(),
+            "loop_lag_ms": round(self._lateness_s * 1000, 1),
+            "draining": self.draining,
+            "worker": self.worker.describe() if self.worker is not None else None,
+        }
+
+    # the end
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more work; let what runs end, then give it back."""
+        self.draining = True
+        if self.worker is not None:
+            await self.worker.drain(grace_s)
+
+    async def stop(self) -> None:
+        """Stop all parts, the last started first."""
+        self.draining = True
+        if self.worker is not None:
+            await self.worker.stop()
+        if self._ticker is not None:
+            await asyncio.to_thread(self._ticker.stop)
+            await self._farewell()
+        if self._link is not None:
+            await self._link.stop()
+        if hasattr(self, "hub"):
+            await self.hub.stop()
+        if hasattr(self, "broker"):
+            await self.broker.close()
+        if self._embedded is not None:
+            await self._embedded.stop(STOP_REDIS_S)
+
+    async def _farewell(self) -> None:
+        """Leave nothing that others would have to wait for."""
+        try:
+            async with asyncio.timeout(2.0):
+                await self.broker.rescue(self.id)
+        except (WindsockError, TimeoutError) as error:
+            log.info("no farewell: %s", error)

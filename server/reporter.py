@@ -1,0 +1,232 @@
+"""Carries what jobs say to the store: one call for all that have something new, and one for all that have ended.
+
+A job's first word leaves at once, the next not before `flush_s` has passed; whatever it says meanwhile is conflated.
+While Redis is away everything is kept and told again until it is taken.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from server.broker import Broker, Lease, Report, ReportAnswer, Verdict
+from server.errors import Unavailable
+from server.job import JobState
+from server.progress import Progress, Unsent
+from server.settings import Settings
+
+log = logging.getLogger("windsock.reporter")
+CHUNK_BYTES = 64 * 1024  # log of one job in one call
+CALL_BYTES = 1024 * 1024  # log of all jobs in one call, about
+MAX_RETRY_S = 1.0
+
+
+class Voice:
+    """One attempt's line to the store: its progress, and what of it the store has."""
+
+    __slots__ = ("closed", "due", "lease", "lost", "on_fenced", "progress", "stored", "warnings")
+
+    def __init__(self, lease: Lease, progress: Progress, on_fenced: Callable[[str], None]) -> None:
+        self.lease = lease
+        self.progress = progress
+        self.on_fenced = on_fenced  # called with the store's answer when this attempt may write no more
+        self.due = 0.0  # monotonic seconds before which nothing is reported
+        self.stored = lease.log_last  # last log offset the store has
+        self.lost = False  # the store asked for entries that nobody has any more
+        self.warnings: list[dict[str, Any]] | None = None  # to be told; None: nothing new
+        self.closed = False  # its verdict is on the way
+
+    def report(self, max_bytes: int) -> Report:
+        """What is new."""
+        bar = self.progress.take()
+        first, entries = self.progress.unsent(max_bytes)
+        warnings, self.warnings = self.warnings, None
+        lost = self.lost or first > self.stored + 1
+        return Report(self.lease.id, self.lease.token, bar, warnings, first, entries, lost)
+
+    def settle(self, answer: ReportAnswer) -> bool:
+        """Take in the store's answer; whether there is more to tell."""
+        if answer.code in ("fenced", "gone"):
+            return False
+        self.stored = answer.last
+        self.lost = answer.code == "hole"
+        self.progress.stored(answer.last)
+        return self.lost or self.progress.pending
+
+
+class Reporter:
+    """Owns the flush timer of a worker and the calls under way."""
+
+    def __init__(self, broker: Broker, settings: Settings) -> None:
+        self._broker = broker
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._dirty: dict[Voice, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.Task[None] | None = None
+        self._verdicts: list[tuple[Verdict, asyncio.Future[ReportAnswer]]] = []
+        self._finishes: set[asyncio.Task[None]] = set()
+
+    def open(self, lease: Lease, on_fenced: Callable[[str], None]) -> Voice:
+        """The voice of an attempt that begins."""
+        settings = self._settings
+        unsent = Unsent(settings.unsent_entries, settings.unsent_bytes, first=lease.log_last + 1)
+
+        def wake() -> None:
+            if threading.get_ident() == self._thread:
+                self.touch(voice)
+            else:
+                self._loop.call_soon_threadsafe(self.touch, voice)
+
+        progress = Progress(lease.id, lease.attempt, wake, unsent=unsent, entry_bytes=settings.log_entry_bytes)
+        voice = Voice(lease, progress, on_fenced)  # `wake` cannot be called before this
+        return voice
+
+    def touch(self, voice: Voice) -> None:
+        """This attempt has something new to tell."""
+        if not voice.closed:
+            self._dirty[voice] = None
+            self._wake_at(max(voice.due, self._loop.time()))
+
+    def _wake_at(self, when: float) -> None:
+        if self._flushing is not None:
+            return  # it looks again when it is done
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        if self._flushing is None:
+            self._flushing = self._loop.create_task(self._flush(), name="flush")
+
+    async def _flush(self) -> None:
+        """One report for all that are due, then the next timer."""
+        retry_s = 0.0
+        try:
+            await self._report([voice for voice in self._dirty if voice.due <= self._loop.time() + 0.001])
+        except Unavailable as error:
+            log.info("reports have to wait: %s", error)
+            retry_s = 0.25
+        except Exception:
+            log.exception("a report failed")
+            retry_s = MAX_RETRY_S
+        finally:
+            self._flushing = None
+        if self._dirty:
+            self._wake_at(max(min(voice.due for voice in self._dirty), self._loop.time() + retry_s))
+
+    async def _report(self, due: Sequence[Voice]) -> None:
+        voices: list[Voice] = []
+        reports: list[Report] = []
+        size = 0
+        for voice in due:
+            if size > CALL_BYTES:
+                break
+            del self._dirty[voice]
+            reports.append(voice.report(CHUNK_BYTES))
+            voices.append(voice)
+            size += sum(map(len, reports[-1].entries))
+        if not reports:
+            return
+        try:
+            answers = await self._broker.report(reports)
+        except BaseException:
+            for voice, report in zip(voices, reports, strict=True):
+                voice.warnings = voice.warnings or (list(map(dict, report.warnings)) if report.warnings else None)
+                self._again(voice)
+            raise
+        now = self._loop.time()
+        for voice, answer in zip(voices, answers, strict=True):
+            voice.due = now + self._settings.flush_s
+            self._heed(voice, answer)
+
+    def _heed(self, voice: Voice, answer: ReportAnswer) -> None:
+        if voice.settle(answer):
+            voice.due = 0.0  # a long log goes on without a pause
+            self._again(voice)
+        elif answer.code in ("fenced", "gone") and not voice.closed:
+            voice.closed = True
+            self._dirty.pop(voice, None)
+            voice.on_fenced(answer.code)
+
+    def _again(self, voice: Voice) -> None:
+        if not voice.closed:
+            self._dirty[voice] = None
+
+    # ends
+
+    async def finish(
+        self, voice: Voice, state: JobState, outcome: bytes | None = None, result_bytes: int | None = None
+    ) -> ReportAnswer:
+        """Tell the end of an attempt, with the last of its progress and log; returns when the store has it.
+
+        Tried again for as long as Redis is away: whoever stops waiting leaves the job to be rescued.
+        """
+        voice.closed = True
+        self._dirty.pop(voice, None)
+        retry_s = 0.05
+        while True:
+            try:
+                answer = await self._finish_once(voice, state, outcome, result_bytes)
+            except Unavailable as error:
+                log.info("the end of job %s has to wait: %s", voice.lease.id, error)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, MAX_RETRY_S)
+                continue
+            if answer.code != "hole":
+                return answer
+            voice.settle(answer)
+
+    async def _finish_once(
+        self, voice: Voice, state: JobState, outcome: bytes | None, result_bytes: int | None
+    ) -> ReportAnswer:
+        report = voice.report(CHUNK_BYTES)
+        while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
+            (answer,) = await self._broker.report([report])
+            if not voice.settle(answer):
+                return answer
+            report = voice.report(CHUNK_BYTES)
+        return await self._tell(Verdict(report, state, outcome, result_bytes))
+
+    async def _tell(self, verdict: Verdict) -> ReportAnswer:
+        """All verdicts of one loop turn leave in one call."""
+        answer: asyncio.Future[ReportAnswer] = self._loop.create_future()
+        self._verdicts.append((verdict, answer))
+        if len(self._verdicts) == 1:
+            self._loop.call_soon(self._carry)
+        return await answer
+
+    def _carry(self) -> None:
+        told, self._verdicts = self._verdicts, []
+        task = self._loop.create_task(self._finish_all(told), name="finish")
+        self._finishes.add(task)
+        task.add_done_callback(self._finishes.discard)
+
+    async def _finish_all(self, told: "list[tuple[Verdict, asyncio.Future[ReportAnswer]]]") -> None:
+        try:
+            answers = await self._broker.finish([verdict for verdict, _ in told])
+        except BaseException as error:
+            for _, future in told:
+                if not future.done():
+                    future.set_exception(error if isinstance(error, Exception) else Unavailable("this node has stopped"))
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), answer in zip(told, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def stop(self) -> None:
+        """Stop the timer and what is under way."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        tasks = [task for task in (self._flushing, *self._finishes) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,333 @@
+"""What one client is still to be told of one job or one feed. Pure: state and a monotonic time in, frames out.
+
+A subscription is asked for its next frame until it has none. It holds no queue: between two frames lies whatever the
+topic or the window says then, so a slow client costs one slot.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+from server.cursor import Cursor, How, Resume, resume
+from server.errors import Code
+from server.job import Job
+from server.protocol import DEFAULT_RATE, FrameType, GapReason
+from server.topic import Gap, Run, Topic
+from server.window import Window
+
+Frame = dict[str, Any]
+SUMMARY_WEIGHT = 700  # bytes, about: how many summaries fit in a batch
+MISSING = "no such job: it never was, was deleted, or has expired"
+
+
+class Phase(Enum):
+    """How far a subscription has come."""
+
+    OPENING = auto()
+    REPLAY = auto()
+    LIVE = auto()
+    ENDED = auto()
+
+
+class Pace:
+    """Not more often than a client asked for: the first at once, the next after the interval."""
+
+    __slots__ = ("interval_s", "last")
+
+    def __init__(self, rate: float) -> None:
+        self.interval_s = 1 / rate
+        self.last = float("-inf")  # monotonic seconds
+
+    def due_in(self, now: float, hidden_s: float | None) -> float:
+        """Seconds until the next frame may go; 0 when it may go now."""
+        return max(0.0, self.last + max(self.interval_s, hidden_s or 0.0) - now)
+
+
+class JobSubscription:
+    """Tells one client of one job: snapshot, replay of the log, live, updates, end (protocol.md section 3, Order)."""
+
+    __slots__ = (
+        "_after",
+        "_due_s",
+        "_limit_log",
+        "_offset",
+        "_pace",
+        "_replay_to",
+        "_runs",
+        "_version",
+        "behind",
+        "notify",
+        "number",
+        "phase",
+        "topic",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        topic: Topic,
+        *,
+        after: str | None = None,
+        log: str | int = "none",
+        rate: float = DEFAULT_RATE,
+    ) -> None:
+        self.number = number
+        self.topic = topic
+        self.phase = Phase.OPENING
+        self.behind = False  # the log has to be read from the store, from `offset` on
+        self.notify: Callable[[], None] = _nobody  # called by the hub when the topic has news
+        self._after = after
+        self._limit_log = log
+        self._pace = Pace(rate)
+        self._offset = 0  # the client has been told of the log up to here
+        self._version = 0  # and of this summary
+        self._replay_to = 0
+        self._runs: deque[Run | Gap] = deque()  # read from the store, not yet sent
+        self._due_s: float | None = None
+
+    @property
+    def offset(self) -> int:
+        """Where the log goes on for this client: everything up to here was sent or declared a gap."""
+        return self._offset
+
+    @property
+    def due_s(self) -> float | None:
+        """Seconds after the last `next` at which to ask again; None: when there is news."""
+        return self._due_s
+
+    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
+        """The next frame of at most about `room` bytes, or None: then see `due_s` and `behind`."""
+        self._due_s = None
+        if self.phase is Phase.OPENING:
+            return self._open()
+        if self.topic.missing and self.topic.job is None:
+            return self._error()
+        if self.phase is Phase.REPLAY:
+            return self._replay(room)
+        if self.phase is Phase.LIVE:
+            return self._live(now, room, hidden_s)
+        return None
+
+    def take(self, found: list[Run | Gap]) -> None:
+        """What was read from the store because this subscription was `behind`."""
+        self.behind = False
+        self._runs.extend(found)
+
+    def _frame(self, kind: FrameType, **fields: Any) -> Frame:
+        return {"type": kind.value, "sub": self.number, **fields}
+
+    def _error(self) -> Frame:
+        self.phase = Phase.ENDED
+        return self._frame(FrameType.ERROR, code=Code.NOT_FOUND.value, message=MISSING, retryable=False)
+
+    def _cursor(self, version: int) -> str:
+        job = self.topic.job
+        assert job is not None
+        return str(Cursor(job.store, job.attempt, version, self._offset))
+
+    # opening
+
+    def _open(self) -> Frame | None:
+        if not self.topic.loaded:
+            return None
+        job = self.topic.job
+        if job is None:
+            return self._error()
+        answer = self._resume(job)
+        self.phase = Phase.REPLAY
+        self._offset = answer.offset
+        self._version = job.version
+        self._replay_to = max(self.topic.ring.tail, job.offset)
+        fields = {} if answer.log_from is None else {"log_from": answer.log_from}
+        # An ended job's end is still to come: a client that is cut off here must not count it as told.
+        told = job.version - 1 if job.ended else job.version
+        return self._frame(FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(told), **fields)
+
+    def _resume(self, job: Job) -> Resume:
+        if self._after is None:
+            return Resume(How.FRESH, self._tail_start(job))
+        cursor = Cursor.parse(self._after) or Cursor("", 1, 0, 0)
+        answer = resume(cursor, job.store, job.attempt_firsts)
+        if answer.how is How.RESET and answer.log_from == 1:
+            return Resume(How.RESET, self._tail_start(job), log_from=1)
+        return answer
+
+    def _tail_start(self, job: Job) -> int:
+        if isinstance(self._limit_log, int):
+            return max(0, max(self.topic.ring.tail, job.offset) - self._limit_log)
+        return 0
+
+    # the log
+
+    @property
+    def _wants_log(self) -> bool:
+        return self._limit_log != "none"
+
+    def _replay(self, room: int) -> Frame | None:
+        if self._wants_log and self._offset < self._replay_to:
+            return self._log(room)
+        self.phase = Phase.LIVE
+        return self._frame(FrameType.LIVE)
+
+    def _log(self, room: int) -> Frame | None:
+        """The next piece of the log, from what was read or from the ring."""
+        if not self._runs:
+            run = self.topic.ring.run(self._offset, room)
+            if run is None:
+                self.behind = True
+                return None
+            self._runs.append(run)
+        piece = self._runs.popleft()
+        if piece.last <= self._offset:
+            return self._log(room) if self._runs else None
+        if isinstance(piece, Gap):
+            return self._gap(max(piece.first, self._offset + 1), piece.last, piece.why)
+        return self._entries(piece, room)
+
+    def _gap(self, first: int, last: int, why: GapReason) -> Frame:
+        self._offset = last
+        return self._frame(
+            FrameType.GAP, **{"from": first, "to": last, "why": why.value, "cursor": self._cursor(self._version)}
+        )
+
+    def _entries(self, run: Run, room: int) -> Frame:
+        start = self._offset + 1 - run.first
+        count, size = 0, 0
+        for entry in run.entries[start:]:
+            if count and size + entry.size > room:
+                break
+            count, size = count + 1, size + entry.size
+        if start + count < len(run.entries):
+            self._runs.appendleft(run)
+        first = self._offset + 1
+        self._offset += count
+        return self._frame(
+            FrameType.LOG,
+            first=first,
+            entries=[entry.value for entry in run.entries[start : start + count]],
+            cursor=self._cursor(self._version),
+        )
+
+    # live
+
+    def _live(self, now: float, room: int, hidden_s: float | None) -> Frame | None:
+        job = self.topic.job
+        assert job is not None
+        tail = max(self.topic.ring.tail, job.offset)
+        owes_log = self._wants_log and self._offset < tail
+        if job.ended:
+            return self._log(room) if owes_log else self._end(job)
+        newer = job.version > self._version
+        if not newer and not owes_log:
+            return None
+        wait = self._pace.due_in(now, hidden_s)
+        if wait > 0 and not self._runs:
+            self._due_s = wait
+            return None
+        if newer:
+            return self._update(job, now, owes_log)
+        frame = self._log(room)
+        if frame is not None and self._offset >= tail:
+            self._pace.last = now
+        return frame
+
+    def _update(self, job: Job, now: float, owes_log: bool) -> Frame:
+        self._version = job.version
+        if not owes_log:
+            self._pace.last = now
+        return self._frame(FrameType.UPDATE, job=job.summary(), cursor=self._cursor(job.version))
+
+    def _end(self, job: Job) -> Frame | None:
+        if self.topic.outcome is None:
+            return None
+        self.phase = Phase.ENDED
+        self._version = job.version
+        summary = {**job.summary(), **self.topic.outcome}
+        return self._frame(FrameType.END, job=summary, last=job.offset, cursor=self._cursor(job.version))
+
+
+class FeedSubscription:
+    """Tells one client of one feed: snapshot, the rest of the window, live, then what changed."""
+
+    __slots__ = ("_counts", "_due_s", "_generation", "_pace", "_revision", "_rest", "behind", "notify", "number", "phase", "window")
+
+    def __init__(self, number: int, window: Window, *, rate: float = DEFAULT_RATE) -> None:
+        self.number = number
+        self.window = window
+        self.phase = Phase.OPENING
+        self.behind = False
+        self.notify: Callable[[], None] = _nobody
+        self._pace = Pace(rate)
+        self._revision = 0
+        self._generation = 0
+        self._counts: dict[str, int] | None = None  # as last told
+        self._rest: list[str] = []  # ids of the snapshot that did not fit into its batch
+        self._due_s: float | None = None
+
+    @property
+    def due_s(self) -> float | None:
+        """Seconds after the last `next` at which to ask again; None: when there is news."""
+        return self._due_s
+
+    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
+        """The next frame of at most about `room` bytes, or None."""
+        self._due_s = None
+        if not self.window.loaded or self.phase is Phase.ENDED:
+            return None
+        most = max(1, room // SUMMARY_WEIGHT)
+        if self.phase is Phase.OPENING or self._generation != self.window.generation:
+            return self._snapshot(most)
+        if self.phase is Phase.REPLAY:
+            return self._replay(most)
+        return self._live(now, most, hidden_s)
+
+    def _frame(self, kind: FrameType, **fields: Any) -> Frame:
+        return {"type": kind.value, "sub": self.number, **fields}
+
+    def _snapshot(self, most: int) -> Frame:
+        how = How.FRESH if self._generation == 0 else How.RESET
+        self.phase = Phase.REPLAY
+        self._generation, self._revision = self.window.generation, self.window.revision
+        jobs = self.window.jobs
+        self._rest = [job.id for job in jobs[most:]]
+        self._remember_counts()
+        return self._frame(
+            FrameType.SNAPSHOT, jobs=[job.summary() for job in jobs[:most]], counts=self._counts, how=how.value
+        )
+
+    def _replay(self, most: int) -> Frame:
+        if not self._rest:
+            self.phase = Phase.LIVE
+            return self._frame(FrameType.LIVE)
+        ids, self._rest = set(self._rest[:most]), self._rest[most:]
+        jobs = [job.summary() for job in self.window.jobs if job.id in ids]
+        return self._frame(FrameType.UPDATE, jobs=jobs, gone=[], counts=self._counts)
+
+    def _live(self, now: float, most: int, hidden_s: float | None) -> Frame | None:
+        if self._revision == self.window.revision and self._counts == self.window.counts:
+            return None
+        wait = self._pace.due_in(now, hidden_s)
+        if wait > 0:
+            self._due_s = wait
+            return None
+        diff = self.window.since(self._revision, most)
+        if diff is None:  # too far behind: what left meanwhile is no longer known
+            return self._snapshot(most)
+        self._revision = diff.revision
+        if self._revision == self.window.revision:
+            self._pace.last = now
+        self._remember_counts()
+        jobs = [job.summary() for job in diff.jobs]
+        return self._frame(FrameType.UPDATE, jobs=jobs, gone=diff.gone, counts=self._counts)
+
+    def _remember_counts(self) -> None:
+        counts = self.window.counts
+        self._counts = dict(counts) if counts is not None else None
+
+
+def _nobody() -> None:
+    """Nobody listens yet."""
+
+
+Subscription = JobSubscription | FeedSubscription

@@ -1,0 +1,150 @@
+"""What a node knows of one watched job: its newest summary, and the end of its log. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from server.job import Job
+from server.protocol import GapReason
+
+RING_ENTRIES = 1000
+RING_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One log entry as the wire shows it, with its packed size in bytes."""
+
+    value: dict[str, Any]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Entries of consecutive offsets."""
+
+    first: int
+    entries: list[Entry]
+
+    @property
+    def last(self) -> int:
+        """Offset of the last entry."""
+        return self.first + len(self.entries) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets that will not come."""
+
+    first: int
+    last: int
+    why: GapReason
+
+
+def runs(first_kept: int, last: int, after: int, rows: Iterable[tuple[int, Entry | None, int | None]]) -> list[Run | Gap]:
+    """A piece of a stored log as a client is told of it: contiguous runs, and a gap for every offset that is missing.
+
+    Args:
+        first_kept: first offset the store still has, last + 1 when none.
+        last: last offset stored.
+        after: the client holds everything up to here.
+        rows: in order of offset: an entry, or None with the first offset of a gap that ends there.
+    """
+    found: list[Run | Gap] = []
+    position = after
+    for offset, entry, gap_from in rows:
+        if entry is None and gap_from is not None:
+            found.append(Gap(max(gap_from, position + 1), offset, GapReason.LOST))
+        elif entry is not None:
+            if offset > position + 1:
+                found.append(Gap(position + 1, offset - 1, GapReason.TRIMMED))
+            tail = found[-1] if found else None
+            if isinstance(tail, Run) and tail.last == offset - 1:
+                tail.entries.append(entry)
+            else:
+                found.append(Run(offset, [entry]))
+        position = offset
+    if not found and first_kept > last > after:
+        found.append(Gap(after + 1, last, GapReason.TRIMMED))
+    return found
+
+
+class Ring:
+    """The latest entries of a log, contiguous up to `tail`; older ones are in the store."""
+
+    __slots__ = ("_entries", "_size", "tail")
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._size = 0
+        self.tail = 0  # last offset known to exist
+
+    @property
+    def first(self) -> int:
+        """Offset of the oldest entry held; tail + 1 when none is."""
+        return self.tail - len(self._entries) + 1
+
+    def extend(self, first: int, entries: list[Entry]) -> None:
+        """Take in entries from offset `first` on; known ones are passed over, a hole drops what is before it."""
+        if first > self.tail + 1:
+            self.skip(first - 1)
+        for entry in entries[max(0, self.tail + 1 - first) :]:
+            self._entries.append(entry)
+            self._size += entry.size
+            self.tail += 1
+        while len(self._entries) > RING_ENTRIES or self._size > RING_BYTES:
+            self._size -= self._entries.popleft().size
+
+    def skip(self, tail: int) -> None:
+        """The log goes on to `tail`, without its entries at hand."""
+        if tail > self.tail:
+            self._entries.clear()
+            self._size = 0
+            self.tail = tail
+
+    def run(self, after: int, max_bytes: int) -> Run | None:
+        """Entries from `after` + 1 on, about `max_bytes` of them; None when the ring does not reach back so far."""
+        if not self.first <= after + 1 <= self.tail:
+            return None
+        taken: list[Entry] = []
+        size = 0
+        for i in range(after + 1 - self.first, len(self._entries)):
+            entry = self._entries[i]
+            size += entry.size
+            if taken and size > max_bytes:
+                break
+            taken.append(entry)
+        return Run(after + 1, taken)
+
+
+class Topic:
+    """One watched job, shared by all who watch it on this node."""
+
+    __slots__ = ("id", "job", "loading", "missing", "outcome", "ring")
+
+    def __init__(self, job_id: str) -> None:
+        self.id = job_id
+        self.job: Job | None = None  # None until loaded
+        self.missing = False  # the store has no such job
+        self.outcome: dict[str, Any] | None = None  # of an ended job: what the end frame adds; None until read
+        self.ring = Ring()
+        self.loading = False
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it can be said what the job is."""
+        return self.missing or self.job is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing has to be read for a watcher to be told everything but old log entries."""
+        return self.missing or (self.job is not None and (not self.job.ended or self.outcome is not None))
+
+    def apply(self, job: Job) -> bool:
+        """Take in a summary; whether it was news. A lower version never wins, a terminal one always."""
+        self.missing = False
+        if self.job is not None and self.job.store == job.store and not job.newer_than(self.job):
+            return False
+        self.job = job
+        return True

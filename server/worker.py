@@ -1,0 +1,241 @@
+"""The part of a process that runs jobs: slots, claims, and what wakes them.
+
+Each kind of task has a lane with slots of its own. A lane claims when it is hungry and has a free slot: hungry after a
+wake-up, and after a claim that got all it asked for. A claim that got less leaves the lane noted as idle in the store,
+which wakes it through the worker's channel. The beat is the safety net.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from server.broker import Beat, Broker, Lease, Report, Verdict
+from server.errors import Unavailable, WindsockError
+from server.executors import Executors
+from server.job import JobState
+from server.registry import Kind, Registry
+from server.reporter import Reporter
+from server.runner import Attempt, Reason, Runner
+from server.settings import Settings
+
+log = logging.getLogger("windsock.worker")
+UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after so many beats
+
+
+class Lane:
+    """The slots for one kind of task."""
+
+    def __init__(self, kind: Kind, slots: int, tasks: Sequence[str], queues: Sequence[str]) -> None:
+        self.kind = kind
+        self.slots = slots
+        self.tasks = list(tasks)
+        self.busy = 0  # slots taken
+        self.hungry = True  # there may be jobs for it
+        self.claiming = False  # a claim is under way or about to be
+        text = "|".join([kind.value, ",".join(queues), ",".join(sorted(tasks))])
+        self.signature = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
+
+    @property
+    def free(self) -> int:
+        """Slots not taken."""
+        return self.slots - self.busy
+
+
+class Worker:
+    """Owns the jobs a process runs.
+
+    Duties in call order: `start`, `on_wake`, `on_cancel`, `on_beat`, `drain`, `stop`.
+    """
+
+    def __init__(self, worker_id: str, broker: Broker, registry: Registry, settings: Settings) -> None:
+        self.id = worker_id
+        self._broker = broker
+        self._settings = settings
+        self._executors = Executors(settings.threads)
+        self._reporter = Reporter(broker, settings)
+        self._runner = Runner(registry, self._executors, self._reporter, settings, self._freed, self._ended)
+        slots = {Kind.COROUTINE: settings.slots, Kind.THREAD: settings.threads}
+        self._lanes = [
+            Lane(kind, slots[kind], [task.name for task in registry if task.kind is kind], settings.queues)
+            for kind in Kind
+            if any(task.kind is kind for task in registry)
+        ]
+        self._held: dict[str, Attempt] = {}  # by job id, until the store has the end
+        self._unheld: dict[str, int] = {}  # jobs the store says we hold and we do not: beats since
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._quiet = asyncio.Event()  # nothing is held
+        self._quiet.set()
+        self.draining = False
+
+    async def start(self) -> None:
+        """Make itself known and look for jobs."""
+        await self._enlist()
+        self.claim()
+
+    async def _enlist(self) -> None:
+        queues = self._settings.queues
+        lanes = [(lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks]) for lane in self._lanes]
+        await self._broker.enlist(self.id, lanes)
+
+    # what comes in
+
+    def on_wake(self, signature: str) -> None:
+        """The store has a job for one of the lanes."""
+        for lane in self._lanes:
+            if lane.signature == signature:
+                lane.hungry = True
+                self._claim_soon(lane)
+
+    def on_cancel(self, job_id: str) -> None:
+        """A job was asked to end."""
+        attempt = self._held.get(job_id)
+        if attempt is not None and attempt.reason is None:
+            attempt.interrupt(Reason.CANCEL)
+
+    def on_beat(self, beat: Beat) -> None:
+        """What a message may have failed to bring."""
+        if not beat.enlisted and not self.draining:
+            self._spawn(self._enlist(), "enlist")
+        for job_id in beat.cancels:
+            self.on_cancel(job_id)
+        if beat.work:
+            self.claim()
+        self._give_back_unheld(beat.leased)
+
+    def claim(self) -> None:
+        """Look for jobs on all lanes."""
+        for lane in self._lanes:
+            lane.hungry = True
+            self._claim_soon(lane)
+
+    # claims
+
+    def _claim_soon(self, lane: Lane) -> None:
+        """Claim at the end of this turn of the loop, so that all slots that become free in it are filled by one call."""
+        if lane.hungry and not lane.claiming and lane.free > 0 and not self.draining:
+            lane.claiming = True
+            asyncio.get_running_loop().call_soon(self._begin_claim, lane)
+
+    def _begin_claim(self, lane: Lane) -> None:
+        self._spawn(self._claim(lane), f"claim {lane.kind.value}")
+
+    async def _claim(self, lane: Lane) -> None:
+        wanted = lane.free
+        try:
+            leases = await self._broker.claim(
+                self.id, secrets.token_hex(8), wanted, self._settings.queues, lane.tasks, lane.signature
+            )
+        except Unavailable as error:
+            log.info("no jobs can be claimed: %s", error)
+            return  # the beat that finds Redis again says whether there is work
+        finally:
+            lane.claiming = False
+        lane.hungry = len(leases) == wanted
+        for lease in leases:
+            self._begin(lane, lease)
+        self._claim_soon(lane)
+
+    def _begin(self, lane: Lane, lease: Lease) -> None:
+        if self.draining:  # claimed before the drain, arrived after
+            self._spawn(self._return(lease), "return")
+            return
+        lane.busy += 1
+        self._held[lease.id] = self._runner.start(lease)
+        self._quiet.clear()
+
+    async def _return(self, lease: Lease) -> None:
+        report = Report(lease.id, lease.token, None, None, lease.log_last + 1, [])
+        await self._broker.finish([Verdict(report, JobState.QUEUED)])
+
+    def _freed(self, attempt: Attempt) -> None:
+        lane = next(lane for lane in self._lanes if lane.kind is attempt.task.kind)
+        lane.busy -= 1
+        self._claim_soon(lane)
+
+    def _ended(self, attempt: Attempt) -> None:
+        if self._held.get(attempt.lease.id) is attempt:
+            del self._held[attempt.lease.id]
+        if not self._held:
+            self._quiet.set()
+
+    def _give_back_unheld(self, leased: frozenset[str]) -> None:
+        """The answer to a claim may have been lost for good: then the store thinks that we run what we do not."""
+        self._unheld = {job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held}
+        for job_id, beats in self._unheld.items():
+            if beats >= UNHELD_BEATS:
+                log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)
+                self._spawn(self._broker.release(self.id, job_id), "release")
+
+    # the end
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more, let what runs end; after the grace give it back."""
+        self.draining = True
+        await self._retire()
+        if self._held and grace_s > 0:
+            log.info("waiting up to %g s for %d jobs", grace_s, len(self._held))
+        if await self._within(grace_s):
+            return
+        log.info("giving back %d jobs", len(self._held))
+        for attempt in list(self._held.values()):
+            attempt.interrupt(Reason.DRAIN, grace_s=min(1.0, self._settings.cancel_grace_s))
+        await self._within(5.0)
+
+    async def _retire(self) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await self._broker.retire(self.id)
+        except (WindsockError, TimeoutError) as error:
+            log.info("could not retire: %s", error)
+
+    async def _within(self, wait_s: float) -> bool:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._quiet.wait()
+        except TimeoutError:
+            return not self._held
+        return True
+
+    async def stop(self) -> None:
+        """End at once: what is still held will be rescued."""
+        self.draining = True
+        for attempt in self._held.values():
+            attempt.reason = Reason.FENCED  # no verdict any more
+        works = [attempt.work for attempt in self._held.values() if attempt.work is not None]
+        works += [attempt.verdict for attempt in self._held.values() if attempt.verdict is not None]
+        for task in (*works, *self._tasks):
+            task.cancel()
+        if works or self._tasks:
+            await asyncio.wait([*works, *self._tasks], timeout=1.0)
+        await self._reporter.stop()
+        self._executors.close()
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(_logged(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def describe(self) -> dict[str, Any]:
+        """Slots and jobs, for the list of nodes. Called from the beat's thread: reads only."""
+        stuck = sum(1 for attempt in list(self._held.values()) if attempt.abandoned)
+        return {
+            "running": sum(lane.busy for lane in self._lanes),
+            "abandoned": stuck,
+            "lanes": {
+                lane.kind.value: {"slots": lane.slots, "running": lane.busy, "tasks": lane.tasks} for lane in self._lanes
+            },
+            "queues": list(self._settings.queues),
+        }
+
+
+async def _logged(work: Any) -> None:
+    """A failure that nobody awaits is logged, and the beat tries again what matters."""
+    try:
+        await work
+    except Unavailable as error:
+        log.info("%s", error)
+    except Exception:
+        log.exception("a task of the worker failed")

@@ -1,0 +1,289 @@
+// The connection: keeps one WebSocket to /api/stream alive and carries the subscriptions over every reconnect.
+// It knows no DOM and no clock of its own: WebSocket, timers and chance are handed in, so that Node can test it.
+
+import { backoffMs, verdictOf } from "./backoff.js";
+import { SUBPROTOCOL, decode, encode } from "./codec.js";
+
+const BUSY_FAILURES = 3; // 41xx means "back off": the jitter starts as if three tries had failed
+const WELCOME_WITHIN_MS = 10_000;
+const PONG_WITHIN_MS = 5_000;
+const STEADY_MS = 5_000; // a connection that lived this long forgives the failures before it
+const RESUBSCRIBE_MS = 1_000;
+
+export const Phase = Object.freeze({
+  CONNECTING: "connecting",
+  CATCHING_UP: "catching up",
+  LIVE: "live",
+  OFFLINE: "offline",
+  REFUSED: "refused",
+});
+
+function browserEnvironment() {
+  return {
+    WebSocket: globalThis.WebSocket,
+    setTimeout: (call, ms) => setTimeout(call, ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    random: Math.random,
+    monotonic: () => performance.now(),
+    wall: () => Date.now(),
+  };
+}
+
+/** Owns the socket, its timers, the subscriptions and the cursor of each. */
+export class Connection {
+  #url;
+  #onFrames;
+  #onStatus;
+  #env;
+  #socket = null;
+  #subs = new Map(); // sub -> {request, cursor, live}
+  #leaving = new Map(); // id of an unsubscribe -> its sub, which is not free before the answer
+  #lastId = 0;
+  #failures = 0;
+  #timers = {}; // by purpose: retry, silence, drain
+  #resubscribes = new Set();
+  #heardAt = 0;
+  #silentAfterMs = WELCOME_WITHIN_MS;
+  #pingedAt = null;
+  #welcomedAt = null;
+  #bye = null;
+  #hidden = false;
+
+  constructor({ url, onFrames, onStatus, environment = browserEnvironment() }) {
+    this.#url = url;
+    this.#onFrames = onFrames;
+    this.#onStatus = onStatus;
+    this.#env = environment;
+    this.status = { phase: Phase.CONNECTING, since: environment.wall(), code: null, reason: "" };
+  }
+
+  start() {
+    this.#connect();
+  }
+
+  stop() {
+    this.#dropSocket(1000);
+    this.#cancelTimer("retry");
+  }
+
+  /** Stands until unsubscribed or ended, over every reconnect. Returns its number. */
+  subscribe(request) {
+    const sub = this.#freeSub();
+    this.#subs.set(sub, { request, cursor: request.after ?? null, live: false });
+    if (this.#welcomedAt !== null) this.#send([this.#subscribeFrame(sub)]);
+    this.#showProgress();
+    return sub;
+  }
+
+  unsubscribe(sub) {
+    if (!this.#subs.delete(sub)) return;
+    if (this.#welcomedAt !== null) {
+      const id = ++this.#lastId;
+      this.#leaving.set(id, sub);
+      this.#send([{ type: "unsubscribe", id, sub }]);
+    }
+    this.#showProgress();
+  }
+
+  /** A hidden page is told less often. */
+  setHidden(hidden) {
+    this.#hidden = hidden;
+    if (this.#welcomedAt !== null) this.#send([{ type: "visibility", hidden }]);
+  }
+
+  /** The network or the page is back: connect at once, or ask a connection that may be dead for a sign of life. */
+  wake() {
+    if (this.status.phase === Phase.REFUSED) return;
+    if (this.#socket === null) {
+      this.#failures = 0;
+      this.#connect();
+    } else if (this.#welcomedAt !== null) {
+      this.#pingedAt = this.#env.monotonic();
+      this.#send([{ type: "ping", n: ++this.#lastId }]);
+      this.#watchSilence();
+    }
+  }
+
+  // --- opening and closing
+
+  #connect() {
+    this.#cancelTimer("retry");
+    const socket = new this.#env.WebSocket(this.#url, [SUBPROTOCOL]);
+    this.#socket = socket;
+    this.#bye = null;
+    this.#pingedAt = null;
+    this.#silentAfterMs = WELCOME_WITHIN_MS;
+    this.#heardAt = this.#env.monotonic();
+    socket.onopen = () => this.#greet();
+    socket.onmessage = (event) => this.#receive(event.data);
+    socket.onclose = (event) => this.#closed(event.code, event.reason);
+    this.#watchSilence();
+  }
+
+  #greet() {
+    const subscribe = [...this.#subs.keys()].map((sub) => this.#subscribeFrame(sub));
+    this.#send([{ type: "hello", subscribe }, { type: "visibility", hidden: this.#hidden }]);
+  }
+
+  #subscribeFrame(sub) {
+    const { request, cursor } = this.#subs.get(sub);
+    const resume = cursor === null ? {} : { after: cursor };
+    return { type: "subscribe", sub, ...request, ...resume };
+  }
+
+  #closed(code, reason) {
+    const verdict = verdictOf(code, this.#bye);
+    const words = this.#bye?.reason || reason || "";
+    const steady = this.#welcomedAt !== null && this.#env.monotonic() - this.#welcomedAt >= STEADY_MS;
+    this.#dropSocket();
+    if (verdict === "never") {
+      this.#setStatus({ phase: Phase.REFUSED, since: this.#env.wall(), code, reason: words });
+      return;
+    }
+    if (steady || verdict === "soon") this.#failures = 0;
+    if (verdict === "later") this.#failures = Math.max(this.#failures, BUSY_FAILURES);
+    this.#retryLater(code, words);
+  }
+
+  #retryLater(code, reason) {
+    const since = this.status.phase === Phase.OFFLINE ? this.status.since : this.#env.wall();
+    this.#setTimer("retry", backoffMs(this.#failures++, this.#env.random), () => this.#connect());
+    this.#setStatus({ phase: Phase.OFFLINE, since, code, reason });
+  }
+
+  // A dead socket reports its close only after the browser's own timeout: let go of it first, then close.
+  #dropSocket(code) {
+    const socket = this.#socket;
+    this.#socket = null;
+    this.#welcomedAt = null;
+    this.#leaving.clear();
+    this.#cancelTimer("silence");
+    this.#cancelTimer("drain");
+    for (const timer of this.#resubscribes) this.#env.clearTimeout(timer);
+    this.#resubscribes.clear();
+    for (const entry of this.#subs.values()) entry.live = false;
+    if (socket === null) return;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    if (code !== undefined) socket.close(code);
+  }
+
+  #reconnect() {
+    this.#dropSocket(1000);
+    this.#connect();
+  }
+
+  // --- silence
+
+  #watchSilence() {
+    const now = this.#env.monotonic();
+    const heartbeatLeft = this.#heardAt + this.#silentAfterMs - now;
+    const pongLeft = this.#pingedAt === null ? Infinity : this.#pingedAt + PONG_WITHIN_MS - now;
+    const left = Math.min(heartbeatLeft, pongLeft);
+    if (left > 0) {
+      this.#setTimer("silence", left, () => this.#watchSilence());
+      return;
+    }
+    this.#dropSocket(1000);
+    this.#retryLater(null, "silence");
+  }
+
+  // --- frames
+
+  #receive(data) {
+    this.#heardAt = this.#env.monotonic();
+    this.#pingedAt = null; // any message proves life
+    let frames;
+    try {
+      frames = decode(data);
+    } catch (error) {
+      this.#dropSocket(1000);
+      this.#retryLater(null, error.message);
+      return;
+    }
+    const wanted = frames.filter((frame) => this.#track(frame));
+    if (wanted.length > 0) this.#onFrames(wanted);
+    this.#showProgress();
+  }
+
+  // Notes what a frame means for the connection. Answers whether it is news for the store.
+  #track(frame) {
+    if (frame.id !== undefined) return this.#answered(frame);
+    if (frame.sub !== undefined) return this.#trackSub(frame);
+    if (frame.type === "welcome") this.#welcomed(frame);
+    if (frame.type === "drain") this.#drain(frame.within_s);
+    if (frame.type === "bye") this.#bye = frame;
+    return true;
+  }
+
+  #answered(frame) {
+    this.#leaving.delete(frame.id);
+    return false;
+  }
+
+  #trackSub(frame) {
+    const entry = this.#subs.get(frame.sub);
+    if (entry === undefined) return false; // on its way when we left
+    if (frame.cursor !== undefined) entry.cursor = frame.cursor;
+    if (frame.type === "snapshot") entry.live = false;
+    if (frame.type === "live") entry.live = true;
+    if (frame.type === "error" && frame.retryable) return this.#resubscribeLater(frame);
+    if (frame.type === "end" || frame.type === "error") this.#subs.delete(frame.sub);
+    return true;
+  }
+
+  #resubscribeLater({ sub, after_s }) {
+    const timer = this.#env.setTimeout(() => {
+      this.#resubscribes.delete(timer);
+      if (this.#subs.has(sub) && this.#welcomedAt !== null) this.#send([this.#subscribeFrame(sub)]);
+    }, after_s === undefined ? RESUBSCRIBE_MS : after_s * 1000);
+    this.#resubscribes.add(timer);
+    return false;
+  }
+
+  #welcomed(frame) {
+    this.#welcomedAt = this.#env.monotonic();
+    this.#silentAfterMs = 2000 * (frame.heartbeat_s ?? 15);
+    this.#watchSilence();
+  }
+
+  #drain([from, to]) {
+    const waitMs = 1000 * (from + (to - from) * this.#env.random());
+    this.#setTimer("drain", waitMs, () => this.#reconnect());
+  }
+
+  // --- small steps
+
+  #showProgress() {
+    if (this.#welcomedAt === null) return;
+    const caughtUp = [...this.#subs.values()].every((entry) => entry.live);
+    const phase = caughtUp ? Phase.LIVE : Phase.CATCHING_UP;
+    if (phase !== this.status.phase) this.#setStatus({ phase, since: this.#env.wall(), code: null, reason: "" });
+  }
+
+  // The smallest free number: clients that number alike share the server's encoded bytes.
+  #freeSub() {
+    const leaving = new Set(this.#leaving.values());
+    let sub = 1;
+    while (this.#subs.has(sub) || leaving.has(sub)) sub += 1;
+    return sub;
+  }
+
+  #send(frames) {
+    this.#socket?.send(encode(frames));
+  }
+
+  #setStatus(status) {
+    this.status = status;
+    this.#onStatus(status);
+  }
+
+  #setTimer(name, ms, call) {
+    this.#cancelTimer(name);
+    this.#timers[name] = this.#env.setTimeout(call, ms);
+  }
+
+  #cancelTimer(name) {
+    this.#env.clearTimeout(this.#timers[name]);
+    delete this.#timers[name];
+  }
+}
