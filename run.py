@@ -41,13 +41,21 @@ def both(command: Command) -> Command:
             flag("data_dir", metavar="FOLDER"),
             flag("namespace"),
             flag("name"),
-            click.option("--queue", "queues", multiple=True, envvar=PREFIX + "QUEUES", show_envvar=True, help=_QUEUE),
+            click.option(
+                "--queue", "queues", multiple=True, envvar=PREFIX + "QUEUES", show_envvar=True, help=_QUEUE
+            ),
             flag("slots", type=int),
             flag("threads", type=int),
             flag("drain_s", type=float, metavar="SECONDS"),
             flag("files", metavar="FOLDER"),
-            click.option("--fetch-private", is_flag=True, default=None, envvar=PREFIX + "FETCH_PRIVATE", show_envvar=True,
-                         help=Settings.model_fields["fetch_private"].description),
+            click.option(
+                "--fetch-private",
+                is_flag=True,
+                default=None,
+                envvar=PREFIX + "FETCH_PRIVATE",
+                show_envvar=True,
+                help=Settings.model_fields["fetch_private"].description,
+            ),
             click.option("--verbose", "-v", is_flag=True, envvar=PREFIX + "VERBOSE", help="Log more."),
         ]
     ):
@@ -74,10 +82,34 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", default=None, envvar="WINDSOCK_HOST", show_envvar=True, help="Address to listen on. [default: 127.0.0.1]")
-@click.option("--port", default=None, type=int, envvar="WINDSOCK_PORT", show_envvar=True, help="Port; 0 takes a free one. [default: 8765]")
-@click.option("--insecure", is_flag=True, default=None, envvar="WINDSOCK_INSECURE", help="Allow a --host that others can reach.")
-@click.option("--allow-host", multiple=True, envvar="WINDSOCK_ALLOW_HOST", help="Further Host name this server answers to.")
+@click.option(
+    "--host",
+    default=None,
+    envvar="WINDSOCK_HOST",
+    show_envvar=True,
+    help="Address to listen on. [default: 127.0.0.1]",
+)
+@click.option(
+    "--port",
+    default=None,
+    type=int,
+    envvar="WINDSOCK_PORT",
+    show_envvar=True,
+    help="Port; 0 takes a free one. [default: 8765]",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=None,
+    envvar="WINDSOCK_INSECURE",
+    help="Allow a --host that others can reach.",
+)
+@click.option(
+    "--allow-host",
+    multiple=True,
+    envvar="WINDSOCK_ALLOW_HOST",
+    help="Further Host name this server answers to.",
+)
 @click.option("--no-worker", is_flag=True, envvar="WINDSOCK_NO_WORKER", help="Run no jobs in this process.")
 @both
 def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
@@ -119,7 +151,9 @@ def worker(verbose: bool, **given: Any) -> None:
 def _settings(**given: Any) -> Settings:
     """The record of all knobs; what the example tasks need to know they find in the environment."""
     try:
-        settings = Settings.read(os.environ, **{name: value for name, value in given.items() if value not in (None, ())})
+        settings = Settings.read(
+            os.environ, **{name: value for name, value in given.items() if value not in (None, ())}
+        )
     except StartupError as error:
         raise click.UsageError(error.message) from None
     os.environ["WINDSOCK_FILES"] = str(settings.files)

@@ -141,9 +141,13 @@ class Handler(RequestHandler):
         if media_type == "application/x-ndjson":
             raise UnsupportedMedia("batches are not built yet: submit one job per request")
         if media_type not in codecs:
-            raise UnsupportedMedia(f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}")
+            raise UnsupportedMedia(
+                f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}"
+            )
         if len(self.request.body) > self.node.settings.body_bytes:
-            raise TooLarge(f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}")
+            raise TooLarge(
+                f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}"
+            )
         return codecs[media_type].decode(self.request.body)
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
@@ -209,4 +213,3 @@ class NotFoundHandler(Handler):
 def log_request(handler: RequestHandler) -> None:
     """One line for each request, at debug: under load a line per request costs more than the request."""
     log.debug("%d %s %s", handler.get_status(), handler.request.method, handler.request.path)
-

@@ -125,7 +125,9 @@ class Session:
             self._refuse(frame, error)
             return
         if waiting is not None:
-            task: asyncio.Task[None] = self._loop.create_task(self._await(frame, waiting), name=f"command {self._client.id}")
+            task: asyncio.Task[None] = self._loop.create_task(
+                self._await(frame, waiting), name=f"command {self._client.id}"
+            )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -136,11 +138,17 @@ class Session:
             self._refuse(frame, error)
         except Exception:
             log.exception("%s: a %s failed", self._client.id, frame["type"])
-            self._client.reply(FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True)
+            self._client.reply(
+                FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True
+            )
 
     def _refuse(self, frame: dict[str, Any], error: WindsockError) -> None:
         log.info("%s: %s refused: %s", self._client.id, frame["type"], error)
-        fields: dict[str, Any] = {"code": error.code.value, "message": error.message, "retryable": error.retryable}
+        fields: dict[str, Any] = {
+            "code": error.code.value,
+            "message": error.message,
+            "retryable": error.retryable,
+        }
         if error.after_s is not None:
             fields["after_s"] = error.after_s
         if isinstance(error, Invalid):
@@ -172,7 +180,11 @@ class Session:
         )
         self._node.hub.join(self._client)
         for wish in hello.subscribe[: settings.subscriptions + 1]:
-            self._command({**wish, "type": "subscribe"} if isinstance(wish, dict) else {"type": "subscribe", "sub": None})
+            self._command(
+                {**wish, "type": "subscribe"}
+                if isinstance(wish, dict)
+                else {"type": "subscribe", "sub": None}
+            )
 
     # commands
 
@@ -201,7 +213,9 @@ class Session:
         wish = parse(Submit, frame)
         if "idempotency_key" in frame:
             raise Invalid.field("idempotency_key", "not built yet: leave it out")
-        submission = parse(Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME})
+        submission = parse(
+            Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME}
+        )
         if wish.sub is None:
             job = await self._node.queue.submit(submission)
             self._client.reply(FrameType.OK, id=wish.id, job=job.summary())

@@ -165,11 +165,16 @@ class StreamHandler(WebSocketHandler):
 
     def _decode(self, message: str | bytes) -> Any:
         if isinstance(message, bytes) is not self._codec.binary:
-            raise Violation(CloseCode.PROTOCOL_VIOLATION, f"messages are {'binary' if self._codec.binary else 'text'} here")
+            raise Violation(
+                CloseCode.PROTOCOL_VIOLATION,
+                f"messages are {'binary' if self._codec.binary else 'text'} here",
+            )
         data = message if isinstance(message, bytes) else message.encode("utf-8", "surrogatepass")
         assert self._session is not None
         if not self._session.greeted and len(data) > self._node.settings.hello_bytes:
-            raise Violation(CloseCode.FRAME_TOO_LARGE, f"over {self._node.settings.hello_bytes} bytes before hello")
+            raise Violation(
+                CloseCode.FRAME_TOO_LARGE, f"over {self._node.settings.hello_bytes} bytes before hello"
+            )
         try:
             return self._codec.decode(data)
         except BadRequest as error:
@@ -263,4 +268,3 @@ class StreamHandler(WebSocketHandler):
 
     write_error = Handler.write_error
     log_exception = Handler.log_exception
-

@@ -58,7 +58,10 @@ class Executors:
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadExecutor(threads)
-        self._by_kind: dict[Kind, Executor] = {Kind.COROUTINE: CoroutineExecutor(), Kind.THREAD: self._threads}
+        self._by_kind: dict[Kind, Executor] = {
+            Kind.COROUTINE: CoroutineExecutor(),
+            Kind.THREAD: self._threads,
+        }
 
     def __getitem__(self, kind: Kind) -> Executor:
         return self._by_kind[kind]

@@ -193,7 +193,9 @@ class Hub:
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
 
-    async def _until_read(self, read: Callable[[], Awaitable[Answer]], wanted: Callable[[], bool]) -> Answer | None:
+    async def _until_read(
+        self, read: Callable[[], Awaitable[Answer]], wanted: Callable[[], bool]
+    ) -> Answer | None:
         """What `read` answers, tried again while Redis is away and the answer is still wanted."""
         while wanted():
             try:
@@ -241,7 +243,9 @@ class Hub:
         before = window.oldest if refill else None
         wish = list_wish(window.match)
         page = await self._until_read(
-            lambda: self._broker.page(wish, window.limit, before, counts=not refill and window.match.countable),
+            lambda: self._broker.page(
+                wish, window.limit, before, counts=not refill and window.match.countable
+            ),
             lambda: key in self._windows,
         )
         if page is None:
@@ -258,7 +262,9 @@ class Hub:
 
     async def read_log(self, topic: Topic, after: int, max_bytes: int) -> list[Run | Gap] | None:
         """The log from `after` + 1 on as far as one read goes; None when nobody watches the topic any more."""
-        piece = await self._until_read(lambda: self._log(topic, after, max_bytes), lambda: topic.id in self._topics)
+        piece = await self._until_read(
+            lambda: self._log(topic, after, max_bytes), lambda: topic.id in self._topics
+        )
         return None if piece is None else piece_runs(piece, after)
 
     async def _log(self, topic: Topic, after: int, max_bytes: int) -> LogPiece:
@@ -271,7 +277,9 @@ class Hub:
 
 def piece_runs(piece: LogPiece, after: int) -> list[Run | Gap]:
     """A piece of a stored log as runs and gaps."""
-    rows = [(offset, None if packed is None else _entry(packed), gap) for offset, packed, gap in piece.entries]
+    rows = [
+        (offset, None if packed is None else _entry(packed), gap) for offset, packed, gap in piece.entries
+    ]
     return runs(piece.first, piece.last, after, rows)
 
 

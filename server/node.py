@@ -173,7 +173,11 @@ class Node:
         self._beat = (beat, now)
         self._away = None
         if beat.store != self.broker.store:
-            log.warning("the store is another one (%s, was %s): its data was lost or replaced", beat.store, self.broker.store)
+            log.warning(
+                "the store is another one (%s, was %s): its data was lost or replaced",
+                beat.store,
+                self.broker.store,
+            )
             self.broker.store = beat.store
             self.hub.resync()
         if self.worker is not None:
@@ -196,7 +200,10 @@ class Node:
             return Unavailable("this node is draining", after_s=5.0)
         if self._away is not None:
             return Unavailable(self._away.message)
-        if self._beat is None or time.monotonic() - self._beat[1] > 2 * self.settings.beat_s + self.settings.redis_timeout_s:
+        if (
+            self._beat is None
+            or time.monotonic() - self._beat[1] > 2 * self.settings.beat_s + self.settings.redis_timeout_s
+        ):
             return Unavailable("Redis has not answered for a while")
         if self._beat[0].full:
             return Unavailable("Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)")

@@ -84,7 +84,13 @@ class Progress:
     )
 
     def __init__(
-        self, job_id: str, attempt: int, wake: Callable[[], None], *, unsent: Unsent | None = None, entry_bytes: int = 16384
+        self,
+        job_id: str,
+        attempt: int,
+        wake: Callable[[], None],
+        *,
+        unsent: Unsent | None = None,
+        entry_bytes: int = 16384,
     ) -> None:
         self.job_id = job_id
         self.attempt = attempt  # 1 for the first try
@@ -149,7 +155,11 @@ class Progress:
         self.update(note=text)
 
     def track(
-        self, items: Iterable[Item] | AsyncIterable[Item], total: float | None = None, *, unit: str | None = None
+        self,
+        items: Iterable[Item] | AsyncIterable[Item],
+        total: float | None = None,
+        *,
+        unit: str | None = None,
     ) -> "Track[Item]":
         """Go through `items` and count them: `for item in progress.track(rows)`, or `async for` in a coroutine.
 

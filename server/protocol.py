@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 
 from server.errors import FieldError, Invalid
 from server.job import MAX_PRIORITY, MAX_TAG, MAX_TAGS, MIN_PRIORITY, NAME_PATTERN, JobState
@@ -83,7 +92,9 @@ Tag = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TAG, pattern=r"^[^
 JobId = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 CommandId = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictStr, Field(max_length=64)]
 Sub = Annotated[StrictInt, Field(ge=1, lt=2**53)]
-Choices = Annotated[list[Choice], Field(max_length=MAX_CHOICES)]  # each node holds the filters of all its feeds
+Choices = Annotated[
+    list[Choice], Field(max_length=MAX_CHOICES)
+]  # each node holds the filters of all its feeds
 LogWish = Literal["none", "all"] | Annotated[StrictInt, Field(ge=0)]
 
 
@@ -213,9 +224,7 @@ def _path(location: tuple[int | str, ...], value: Any, *, missing: bool) -> list
     """The path to a finding without the names of union branches, which pydantic puts among it."""
     path: list[str] = []
     for part in location:
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)):
             value = value[part]
         elif not (missing and part == location[-1]):
             continue

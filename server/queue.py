@@ -8,8 +8,8 @@ from typing import Any
 from ulid import LaxMonotonicPolicy, ULIDGenerator
 
 from server.broker import Broker, NewJob, Page
-from server.cursor import Cursor
 from server.codec import MAX_DEPTH, MSGPACK, check_value
+from server.cursor import Cursor
 from server.errors import Conflict, Invalid, TooLarge, Unavailable, WindsockError
 from server.hub import Hub, list_wish, piece_runs
 from server.job import Job, JobDetail
@@ -58,7 +58,9 @@ class Queue:
         task.check(submission.args)
         args = MSGPACK.encode(submission.args)
         if len(args) > self._settings.args_bytes:
-            raise TooLarge(f"arguments of {len(args)} bytes; the limit is {self._settings.args_bytes} (args_bytes)")
+            raise TooLarge(
+                f"arguments of {len(args)} bytes; the limit is {self._settings.args_bytes} (args_bytes)"
+            )
         return NewJob(
             id=str(self._new_id.generate()),
             task=task.name,
@@ -109,7 +111,12 @@ class Queue:
             for i, entry in enumerate(run.entries)
         ]
         end = piece.entries[-1][0] if piece.entries else piece.last
-        return {"entries": entries, "first": piece.first, "last": piece.last, "next": end if end < piece.last else None}
+        return {
+            "entries": entries,
+            "first": piece.first,
+            "last": piece.last,
+            "next": end if end < piece.last else None,
+        }
 
     async def poll(self, job_id: str, cursor: str | None, wait_s: float) -> JobDetail | None:
         """The job as soon as it is further than `cursor` (log growth counts), None when `wait_s` pass without news.
@@ -143,7 +150,9 @@ class Queue:
                 entered.append(watching)
 
             job = await self.submit(submission, born=born)
-            ended = await entered[0].until(lambda topic: topic.missing or (topic.job is not None and topic.job.ended), wait_s)
+            ended = await entered[0].until(
+                lambda topic: topic.missing or (topic.job is not None and topic.job.ended), wait_s
+            )
         return job, await self._broker.detail(job.id) if ended else None
 
     async def cancel(self, job_id: str) -> Job:

@@ -51,7 +51,19 @@ class End:
 class Attempt:
     """One attempt while it runs: the function, its voice, and why it is interrupted, if it is."""
 
-    __slots__ = ("abandoned", "function_runs", "grace", "lease", "reason", "runner", "task", "timer", "verdict", "voice", "work")
+    __slots__ = (
+        "abandoned",
+        "function_runs",
+        "grace",
+        "lease",
+        "reason",
+        "runner",
+        "task",
+        "timer",
+        "verdict",
+        "voice",
+        "work",
+    )
 
     def __init__(self, lease: Lease, task: Task, runner: "Runner") -> None:
         self.lease = lease
@@ -134,7 +146,9 @@ class Runner:
         except (asyncio.CancelledError, JobCancelled):
             return _interrupted(attempt)
         except Invalid as error:
-            return _failed(ErrorCode.EXCEPTION, f"the arguments do not fit the task as this worker knows it: {error}")
+            return _failed(
+                ErrorCode.EXCEPTION, f"the arguments do not fit the task as this worker knows it: {error}"
+            )
         except BaseException as error:
             if attempt.reason is Reason.DRAIN:
                 return End(JobState.QUEUED)
@@ -177,7 +191,9 @@ def _result(result: Any, max_bytes: int) -> End:
         check_value(value, MAX_DEPTH)
         packed = MSGPACK.encode(value)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-        return _failed(ErrorCode.BAD_RESULT, f"the result ({type(result).__name__}) is not a JSON value: {error}")
+        return _failed(
+            ErrorCode.BAD_RESULT, f"the result ({type(result).__name__}) is not a JSON value: {error}"
+        )
     if len(packed) > max_bytes:
         return _failed(
             ErrorCode.RESULT_TOO_LARGE,
@@ -200,7 +216,9 @@ def _raised(error: BaseException) -> End:
 
 
 def _ours(filename: str) -> bool:
-    return filename in (__file__, _EXECUTORS) or filename.endswith(("concurrent/futures/thread.py", "asyncio/futures.py"))
+    return filename in (__file__, _EXECUTORS) or filename.endswith(
+        ("concurrent/futures/thread.py", "asyncio/futures.py")
+    )
 
 
 _EXECUTORS = Executors.__init__.__code__.co_filename

@@ -142,7 +142,9 @@ class JobSubscription:
         fields = {} if answer.log_from is None else {"log_from": answer.log_from}
         # An ended job's end is still to come: a client that is cut off here must not count it as told.
         told = job.version - 1 if job.ended else job.version
-        return self._frame(FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(told), **fields)
+        return self._frame(
+            FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(told), **fields
+        )
 
     def _resume(self, job: Job) -> Resume:
         if self._after is None:
@@ -188,7 +190,8 @@ class JobSubscription:
     def _gap(self, first: int, last: int, why: GapReason) -> Frame:
         self._offset = last
         return self._frame(
-            FrameType.GAP, **{"from": first, "to": last, "why": why.value, "cursor": self._cursor(self._version)}
+            FrameType.GAP,
+            **{"from": first, "to": last, "why": why.value, "cursor": self._cursor(self._version)},
         )
 
     def _entries(self, run: Run, room: int) -> Frame:
@@ -250,7 +253,19 @@ class JobSubscription:
 class FeedSubscription:
     """Tells one client of one feed: snapshot, the rest of the window, live, then what changed."""
 
-    __slots__ = ("_counts", "_due_s", "_generation", "_pace", "_revision", "_rest", "behind", "notify", "number", "phase", "window")
+    __slots__ = (
+        "_counts",
+        "_due_s",
+        "_generation",
+        "_pace",
+        "_rest",
+        "_revision",
+        "behind",
+        "notify",
+        "number",
+        "phase",
+        "window",
+    )
 
     def __init__(self, number: int, window: Window, *, rate: float = DEFAULT_RATE) -> None:
         self.number = number
@@ -293,7 +308,10 @@ class FeedSubscription:
         self._rest = [job.id for job in jobs[most:]]
         self._remember_counts()
         return self._frame(
-            FrameType.SNAPSHOT, jobs=[job.summary() for job in jobs[:most]], counts=self._counts, how=how.value
+            FrameType.SNAPSHOT,
+            jobs=[job.summary() for job in jobs[:most]],
+            counts=self._counts,
+            how=how.value,
         )
 
     def _replay(self, most: int) -> Frame:

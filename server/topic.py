@@ -42,7 +42,9 @@ class Gap:
     why: GapReason
 
 
-def runs(first_kept: int, last: int, after: int, rows: Iterable[tuple[int, Entry | None, int | None]]) -> list[Run | Gap]:
+def runs(
+    first_kept: int, last: int, after: int, rows: Iterable[tuple[int, Entry | None, int | None]]
+) -> list[Run | Gap]:
     """A piece of a stored log as a client is told of it: contiguous runs, and a gap for every offset that is missing.
 
     Args:
@@ -127,7 +129,9 @@ class Topic:
         self.id = job_id
         self.job: Job | None = None  # None until loaded
         self.missing = False  # the store has no such job
-        self.outcome: dict[str, Any] | None = None  # of an ended job: what the end frame adds; None until read
+        self.outcome: dict[str, Any] | None = (
+            None  # of an ended job: what the end frame adds; None until read
+        )
         self.ring = Ring()
         self.loading = False
 

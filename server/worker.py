@@ -77,7 +77,10 @@ class Worker:
 
     async def _enlist(self) -> None:
         queues = self._settings.queues
-        lanes = [(lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks]) for lane in self._lanes]
+        lanes = [
+            (lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks])
+            for lane in self._lanes
+        ]
         await self._broker.enlist(self.id, lanes)
 
     # what comes in
@@ -163,7 +166,9 @@ class Worker:
 
     def _give_back_unheld(self, leased: frozenset[str]) -> None:
         """The answer to a claim may have been lost for good: then the store thinks that we run what we do not."""
-        self._unheld = {job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held}
+        self._unheld = {
+            job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held
+        }
         for job_id, beats in self._unheld.items():
             if beats >= UNHELD_BEATS:
                 log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)
@@ -225,7 +230,8 @@ class Worker:
             "running": sum(lane.busy for lane in self._lanes),
             "abandoned": stuck,
             "lanes": {
-                lane.kind.value: {"slots": lane.slots, "running": lane.busy, "tasks": lane.tasks} for lane in self._lanes
+                lane.kind.value: {"slots": lane.slots, "running": lane.busy, "tasks": lane.tasks}
+                for lane in self._lanes
             },
             "queues": list(self._settings.queues),
         }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -64,10 +65,8 @@ def test_a_value_is_the_same_by_either_way(value: Any) -> None:
 @both
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_a_value_or_a_refusal(codec: Codec, data: bytes) -> None:
-    try:
+    with suppress(BadRequest):
         check_value(codec.decode(data), MAX_DEPTH + 4)
-    except BadRequest as refused:
-        assert len(refused.message) < 300
 
 
 @both

@@ -1,5 +1,6 @@
 """What a client may send: well-formed frames go through, everything else is refused by the field."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -212,7 +213,5 @@ def test_a_prefix_stands_before_each_field() -> None:
     | st.dictionaries(st.sampled_from(["id", "sub", "job", "feed", "log", "task", "args"]), json_values)
 )
 def test_any_value_is_a_frame_or_a_refusal(model: type[BaseModel], value: Any) -> None:
-    try:
-        parse(model, value)
-    except Invalid as invalid:
-        assert invalid.errors
+    with suppress(Invalid):
+        assert isinstance(parse(model, value), model)
