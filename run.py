@@ -17,53 +17,58 @@ from server.version import __version__
 Command = Callable[..., Any]
 
 
-def flag(name: str, **options: Any) -> Callable[[Command], Command]:
-    """An option named after a setting; its help is the setting's description."""
+def flag(name: str, dashes: str | None = None, **options: Any) -> Callable[[Command], Command]:
+    """An option named after a setting, with the setting's description as its help.
+
+    Its variable is read by `Settings` like those of all other settings; here it is only named.
+    """
     field = Settings.model_fields[name]
-    dashes = "--" + name.replace("_", "-").removesuffix("-s")
+    said = (field.description or name)[:1].upper() + (field.description or name)[1:]
+    plain = field.default in (None, (), False, True) or field.default_factory or options.get("multiple")
+    shown = f"{said}." if plain else f"{said}. [default: {field.default}]"
     return click.option(
-        dashes,
+        dashes or "--" + name.replace("_", "-").removesuffix("-s"),
         name,
         default=None,
-        envvar=PREFIX + name.upper(),
-        show_envvar=True,
-        help=field.description,
+        help=f"{shown} [env: {PREFIX}{name.upper()}]",
         **options,
     )
 
 
-def both(command: Command) -> Command:
-    """The flags that `serve` and `worker` share."""
-    for option in reversed(
-        [
-            flag("tasks", multiple=True, metavar="MODULE|FILE|FOLDER"),
-            flag("redis", metavar="URL"),
-            flag("data_dir", metavar="FOLDER"),
-            flag("namespace"),
-            flag("name"),
-            click.option(
-                "--queue", "queues", multiple=True, envvar=PREFIX + "QUEUES", show_envvar=True, help=_QUEUE
-            ),
-            flag("slots", type=int),
-            flag("threads", type=int),
-            flag("drain_s", type=float, metavar="SECONDS"),
-            flag("files", metavar="FOLDER"),
-            click.option(
-                "--fetch-private",
-                is_flag=True,
-                default=None,
-                envvar=PREFIX + "FETCH_PRIVATE",
-                show_envvar=True,
-                help=Settings.model_fields["fetch_private"].description,
-            ),
-            click.option("--verbose", "-v", is_flag=True, envvar=PREFIX + "VERBOSE", help="Log more."),
-        ]
-    ):
-        command = option(command)
-    return command
+def flags(*made: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options, in this order in the help."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(made):
+            command = option(command)
+        return command
+
+    return add
 
 
-_QUEUE = "Queue the worker serves; several in order of priority. [default: all]"
+DOOR_FLAGS = flags(
+    flag("host"),
+    flag("port", type=int),
+    flag("insecure", is_flag=True),
+    flag("allow_host", multiple=True, metavar="NAME"),
+    click.option(
+        "--no-worker", is_flag=True, envvar=PREFIX + "NO_WORKER", help=f"Run no jobs here. [env: {PREFIX}NO_WORKER]"
+    ),
+)
+WORK_FLAGS = flags(
+    flag("tasks", multiple=True, metavar="MODULE|FILE|FOLDER"),
+    flag("redis", metavar="URL"),
+    flag("data_dir", metavar="FOLDER"),
+    flag("namespace"),
+    flag("name"),
+    flag("queues", "--queue", multiple=True, metavar="NAME"),
+    flag("slots", type=int),
+    flag("threads", type=int),
+    flag("drain_s", type=float, metavar="SECONDS"),
+    flag("files", metavar="FOLDER"),
+    flag("fetch_private", is_flag=True),
+    click.option("--verbose", "-v", is_flag=True, envvar=PREFIX + "VERBOSE", help=f"Log more. [env: {PREFIX}VERBOSE]"),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -82,36 +87,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--host",
-    default=None,
-    envvar="WINDSOCK_HOST",
-    show_envvar=True,
-    help="Address to listen on. [default: 127.0.0.1]",
-)
-@click.option(
-    "--port",
-    default=None,
-    type=int,
-    envvar="WINDSOCK_PORT",
-    show_envvar=True,
-    help="Port; 0 takes a free one. [default: 8765]",
-)
-@click.option(
-    "--insecure",
-    is_flag=True,
-    default=None,
-    envvar="WINDSOCK_INSECURE",
-    help="Allow a --host that others can reach.",
-)
-@click.option(
-    "--allow-host",
-    multiple=True,
-    envvar="WINDSOCK_ALLOW_HOST",
-    help="Further Host name this server answers to.",
-)
-@click.option("--no-worker", is_flag=True, envvar="WINDSOCK_NO_WORKER", help="Run no jobs in this process.")
-@both
+@DOOR_FLAGS
+@WORK_FLAGS
 def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
     """Serve HTTP and WebSocket, and run jobs.
 
@@ -125,14 +102,14 @@ def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
       windsock serve --tasks examples --port 9000 --slots 20
       windsock serve --tasks myapp.tasks --redis redis://10.0.0.5/0 --no-worker
     """
-    from handlers.serve import serve as life
+    from handlers.serve import serve as serving  # noqa: PLC0415  the client's commands start without the server
 
     settings = _settings(worker=False if no_worker else None, **given)
-    _run(life(settings, lambda url: click.echo(f"Windsock answers on {url}")), verbose)
+    _run(serving(settings, lambda url: click.echo(f"Windsock answers on {url}")), verbose)
 
 
 @main.command()
-@both
+@WORK_FLAGS
 def worker(verbose: bool, **given: Any) -> None:
     """Run jobs, without HTTP.
 
@@ -143,9 +120,9 @@ def worker(verbose: bool, **given: Any) -> None:
       windsock worker --tasks myapp.tasks --redis redis://10.0.0.5/0 --slots 50
       windsock worker --tasks examples --data-dir .windsock
     """
-    from handlers.serve import work as life
+    from handlers.serve import work as working  # noqa: PLC0415
 
-    _run(life(_settings(**given), lambda node: click.echo(f"worker {node} takes jobs")), verbose)
+    _run(working(_settings(**given), lambda node: click.echo(f"worker {node} takes jobs")), verbose)
 
 
 def _settings(**given: Any) -> Settings:

@@ -141,13 +141,9 @@ class Handler(RequestHandler):
         if media_type == "application/x-ndjson":
             raise UnsupportedMedia("batches are not built yet: submit one job per request")
         if media_type not in codecs:
-            raise UnsupportedMedia(
-                f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}"
-            )
+            raise UnsupportedMedia(f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}")
         if len(self.request.body) > self.node.settings.body_bytes:
-            raise TooLarge(
-                f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}"
-            )
+            raise TooLarge(f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}")
         return codecs[media_type].decode(self.request.body)
 
     def number(self, name: str, default: int, least: int, most: int) -> int:

@@ -40,9 +40,7 @@ def check_host(settings: Settings) -> None:
             f"--host {settings.host} opens this server to others, and there is no authentication yet:"
             " add --insecure if that is what you want"
         )
-    log.warning(
-        "listening on %s without authentication: whoever reaches it can run every task", settings.host
-    )
+    log.warning("listening on %s without authentication: whoever reaches it can run every task", settings.host)
 
 
 def _is_loopback(host: str) -> bool:

@@ -138,9 +138,7 @@ class Session:
             self._refuse(frame, error)
         except Exception:
             log.exception("%s: a %s failed", self._client.id, frame["type"])
-            self._client.reply(
-                FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True
-            )
+            self._client.reply(FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True)
 
     def _refuse(self, frame: dict[str, Any], error: WindsockError) -> None:
         log.info("%s: %s refused: %s", self._client.id, frame["type"], error)
@@ -181,9 +179,7 @@ class Session:
         self._node.hub.join(self._client)
         for wish in hello.subscribe[: settings.subscriptions + 1]:
             self._command(
-                {**wish, "type": "subscribe"}
-                if isinstance(wish, dict)
-                else {"type": "subscribe", "sub": None}
+                {**wish, "type": "subscribe"} if isinstance(wish, dict) else {"type": "subscribe", "sub": None}
             )
 
     # commands
@@ -213,9 +209,7 @@ class Session:
         wish = parse(Submit, frame)
         if "idempotency_key" in frame:
             raise Invalid.field("idempotency_key", "not built yet: leave it out")
-        submission = parse(
-            Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME}
-        )
+        submission = parse(Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME})
         if wish.sub is None:
             job = await self._node.queue.submit(submission)
             self._client.reply(FrameType.OK, id=wish.id, job=job.summary())

@@ -6,6 +6,7 @@ This first version stands on Tornado's WebSocketHandler.
 import asyncio
 import itertools
 import logging
+from contextlib import suppress
 from typing import Any
 
 from tornado.ioloop import PeriodicCallback
@@ -32,6 +33,7 @@ class Sockets:
         self._node = node
         self._open: set[StreamHandler] = set()
         self._by_address: dict[str, int] = {}
+        self._emptied = asyncio.Event()  # none is open any more
         self._numbers = itertools.count(1)
         self._sweeper = PeriodicCallback(self._sweep, 1000 * min(1.0, node.settings.heartbeat_s / 4))
         node.clients = lambda: len(self._open)
@@ -59,6 +61,8 @@ class Sockets:
         """It is closed."""
         if socket in self._open:
             self._open.discard(socket)
+            if not self._open:
+                self._emptied.set()
             left = self._by_address[socket.address] - 1
             if left:
                 self._by_address[socket.address] = left
@@ -81,9 +85,10 @@ class Sockets:
         self._sweeper.stop()
         for socket in list(self._open):
             socket.end(CloseCode.DRAINING, "this node stops")
-        deadline = asyncio.get_running_loop().time() + 1.0
-        while self._open and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        if self._open:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), 1.0)
 
 
 class StreamProtocol(WebSocketProtocol13):
@@ -126,15 +131,8 @@ class StreamHandler(WebSocketHandler):
 
     def get_websocket_protocol(self) -> StreamProtocol | None:
         """Ours, where the request is one Tornado would take."""
-        if super().get_websocket_protocol() is None:
-            return None
-        params = self._protocol_params()
-        return StreamProtocol(self, False, params)
-
-    def _protocol_params(self) -> Any:
-        from tornado.websocket import _WebSocketParams
-
-        return _WebSocketParams(max_message_size=self._node.settings.message_bytes)
+        protocol = super().get_websocket_protocol()
+        return None if protocol is None else StreamProtocol(self, False, protocol.params)
 
     def open(self, *args: str, **kwargs: str) -> None:
         """The upgrade is done: a client joins, and has to say hello."""
@@ -172,9 +170,7 @@ class StreamHandler(WebSocketHandler):
         data = message if isinstance(message, bytes) else message.encode("utf-8", "surrogatepass")
         assert self._session is not None
         if not self._session.greeted and len(data) > self._node.settings.hello_bytes:
-            raise Violation(
-                CloseCode.FRAME_TOO_LARGE, f"over {self._node.settings.hello_bytes} bytes before hello"
-            )
+            raise Violation(CloseCode.FRAME_TOO_LARGE, f"over {self._node.settings.hello_bytes} bytes before hello")
         try:
             return self._codec.decode(data)
         except BadRequest as error:

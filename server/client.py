@@ -31,9 +31,7 @@ class Client:
     Duties in call order: subscribe (`watch`, `follow`), speak (`reply`, `announce`), `pump`, `unsubscribe`, `close`.
     """
 
-    def __init__(
-        self, client_id: str, hub: Hub, transport: Transport, codec: Codec, settings: Settings
-    ) -> None:
+    def __init__(self, client_id: str, hub: Hub, transport: Transport, codec: Codec, settings: Settings) -> None:
         self.id = client_id
         self._hub = hub
         self._transport = transport
@@ -150,16 +148,12 @@ class Client:
         if subscription.phase is Phase.ENDED:
             self._forget(subscription)
         elif isinstance(subscription, JobSubscription) and subscription not in self._reads:
-            self._reads[subscription] = self._loop.create_task(
-                self._read_log(subscription), name=f"log {self.id}"
-            )
+            self._reads[subscription] = self._loop.create_task(self._read_log(subscription), name=f"log {self.id}")
 
     async def _read_log(self, subscription: JobSubscription) -> None:
         """Fetch the piece of the log that a subscription is behind with."""
         try:
-            found = await self._hub.read_log(
-                subscription.topic, subscription.offset, self._settings.batch_bytes
-            )
+            found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
         finally:
             self._reads.pop(subscription, None)
         if found is not None:

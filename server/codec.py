@@ -108,7 +108,7 @@ MSGPACK = Codec(
     name="msgpack",
     media_type="application/msgpack",
     binary=True,
-    encode=lambda value: msgpack.packb(value),
+    encode=msgpack.packb,
     _decode=lambda data: msgpack.unpackb(data, strict_map_key=True),
     join=lambda items: msgpack.Packer().pack_array_header(len(items)) + b"".join(items),
 )

@@ -1,7 +1,7 @@
 """The node's table of who listens to what.
 
-`on_message` is a plain function and never waits: it applies a change to its topic and to every window and tells those who
-watch. What has to be read from the store (a job somebody has begun to watch, an older piece of a log, the end of a big
+`on_message` is a plain function and never waits: it applies a change to its topic and to every window and tells those
+who watch. What has to be read from the store (a job somebody has begun to watch, an older piece of a log, the end of a big
 result, everything after the link was away) is read by tasks of the hub's own.
 """
 
@@ -193,9 +193,7 @@ class Hub:
         self._reads.add(task)
         task.add_done_callback(self._reads.discard)
 
-    async def _until_read(
-        self, read: Callable[[], Awaitable[Answer]], wanted: Callable[[], bool]
-    ) -> Answer | None:
+    async def _until_read(self, read: Callable[[], Awaitable[Answer]], wanted: Callable[[], bool]) -> Answer | None:
         """What `read` answers, tried again while Redis is away and the answer is still wanted."""
         while wanted():
             try:
@@ -243,9 +241,7 @@ class Hub:
         before = window.oldest if refill else None
         wish = list_wish(window.match)
         page = await self._until_read(
-            lambda: self._broker.page(
-                wish, window.limit, before, counts=not refill and window.match.countable
-            ),
+            lambda: self._broker.page(wish, window.limit, before, counts=not refill and window.match.countable),
             lambda: key in self._windows,
         )
         if page is None:
@@ -262,9 +258,7 @@ class Hub:
 
     async def read_log(self, topic: Topic, after: int, max_bytes: int) -> list[Run | Gap] | None:
         """The log from `after` + 1 on as far as one read goes; None when nobody watches the topic any more."""
-        piece = await self._until_read(
-            lambda: self._log(topic, after, max_bytes), lambda: topic.id in self._topics
-        )
+        piece = await self._until_read(lambda: self._log(topic, after, max_bytes), lambda: topic.id in self._topics)
         return None if piece is None else piece_runs(piece, after)
 
     async def _log(self, topic: Topic, after: int, max_bytes: int) -> LogPiece:
@@ -277,9 +271,7 @@ class Hub:
 
 def piece_runs(piece: LogPiece, after: int) -> list[Run | Gap]:
     """A piece of a stored log as runs and gaps."""
-    rows = [
-        (offset, None if packed is None else _entry(packed), gap) for offset, packed, gap in piece.entries
-    ]
+    rows = [(offset, None if packed is None else _entry(packed), gap) for offset, packed, gap in piece.entries]
     return runs(piece.first, piece.last, after, rows)
 
 

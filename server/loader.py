@@ -40,11 +40,7 @@ class TaskFileProblem:
     message: str  # one line
 
     def __str__(self) -> str:
-        return (
-            f"{self.file}: {self.message}"
-            if self.line is None
-            else f"{self.file}:{self.line}: {self.message}"
-        )
+        return f"{self.file}: {self.message}" if self.line is None else f"{self.file}:{self.line}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,10 +54,7 @@ class Outbox:
 
     def touch(self, subscription: Subscription) -> None:
         """There may be news of this one."""
-        if (
-            self._subscriptions.get(subscription.number) is subscription
-            and subscription.number not in self._held
-        ):
+        if self._subscriptions.get(subscription.number) is subscription and subscription.number not in self._held:
             self._dirty[subscription.number] = subscription
 
     def touch_all(self) -> None:
@@ -79,9 +76,7 @@ class Outbox:
         hidden_s = self._hidden_s if self.hidden else None
         self.due_s = None
         attention: list[Subscription] = []
-        while (
-            self._dirty and room > 0
-        ):  # one frame from each in turn: a long log must not hold back the others
+        while self._dirty and room > 0:  # one frame from each in turn: a long log must not hold back the others
             for subscription in list(self._dirty.values()):
                 frame = subscription.next(now, room, hidden_s)
                 if frame is None:

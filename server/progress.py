@@ -3,6 +3,7 @@
 A call costs well under a microsecond: it writes attributes, and only the first one after a flush wakes the runner.
 """
 
+import math
 import threading
 import time
 import types
@@ -308,7 +309,7 @@ def _number(value: float) -> float | int:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return 0
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         return 0
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 

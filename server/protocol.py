@@ -92,9 +92,7 @@ Tag = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TAG, pattern=r"^[^
 JobId = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 CommandId = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictStr, Field(max_length=64)]
 Sub = Annotated[StrictInt, Field(ge=1, lt=2**53)]
-Choices = Annotated[
-    list[Choice], Field(max_length=MAX_CHOICES)
-]  # each node holds the filters of all its feeds
+Choices = Annotated[list[Choice], Field(max_length=MAX_CHOICES)]  # each node holds the filters of all its feeds
 LogWish = Literal["none", "all"] | Annotated[StrictInt, Field(ge=0)]
 
 
@@ -224,9 +222,15 @@ def _path(location: tuple[int | str, ...], value: Any, *, missing: bool) -> list
     """The path to a finding without the names of union branches, which pydantic puts among it."""
     path: list[str] = []
     for part in location:
-        if (isinstance(value, Mapping) and part in value) or (isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)):
+        if _holds(value, part):
             value = value[part]
         elif not (missing and part == location[-1]):
             continue
         path.append(str(part))
     return path
+
+
+def _holds(value: Any, part: int | str) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)

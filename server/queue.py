@@ -58,9 +58,7 @@ class Queue:
         task.check(submission.args)
         args = MSGPACK.encode(submission.args)
         if len(args) > self._settings.args_bytes:
-            raise TooLarge(
-                f"arguments of {len(args)} bytes; the limit is {self._settings.args_bytes} (args_bytes)"
-            )
+            raise TooLarge(f"arguments of {len(args)} bytes; the limit is {self._settings.args_bytes} (args_bytes)")
         return NewJob(
             id=str(self._new_id.generate()),
             task=task.name,
@@ -130,7 +128,7 @@ class Queue:
             seen = Cursor.parse(cursor)
             if seen is None or _news(detail.job, seen):
                 return detail
-            if detail.job.ended or not await watching.until(lambda: _told(topic, seen), wait_s):
+            if detail.job.ended or not await watching.until(lambda topic: _told(topic, seen), wait_s):
                 return None
         return await self._broker.detail(job_id)
 

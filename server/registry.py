@@ -125,9 +125,7 @@ class Task:
         except ValidationError as error:
             raise Invalid(field_errors(error, args, "args.")) from None
         except Exception as error:  # validators in annotations are the task's code
-            raise Invalid.field(
-                "args", f"cannot be checked: {type(error).__name__}: {error}"[:500]
-            ) from error
+            raise Invalid.field("args", f"cannot be checked: {type(error).__name__}: {error}"[:500]) from error
 
     def describe(self) -> dict[str, Any]:
         """The task as `GET /api/tasks` shows it."""
@@ -183,9 +181,7 @@ def _name(function: Callable[..., Any], options: Options) -> str:
     if not re.fullmatch(NAME_PATTERN, name):
         raise TypeError(f"task {name}: jobs cannot be named so; give it a name: @task(name=…)")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"task {name} is a generator; a task returns its result and emits parts by progress.emit"
-        )
+        raise TypeError(f"task {name} is a generator; a task returns its result and emits parts by progress.emit")
     return name
 
 
@@ -208,9 +204,7 @@ def _default(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
 def _arguments_model(name: str, fields: Mapping[str, Any]) -> type[BaseModel]:
     """The model that checks arguments; it must be able to describe itself too."""
     try:
-        model: type[BaseModel] = create_model(
-            f"{name} arguments", __config__=ConfigDict(extra="forbid"), **fields
-        )
+        model: type[BaseModel] = create_model(f"{name} arguments", __config__=ConfigDict(extra="forbid"), **fields)
         model.model_json_schema()
     except (PydanticUserError, SchemaError, NameError) as error:
         raise TypeError(f"task {name}: {str(error).partition(_ADVICE)[0].strip()}") from None

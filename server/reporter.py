@@ -80,9 +80,7 @@ class Reporter:
             else:
                 self._loop.call_soon_threadsafe(self.touch, voice)
 
-        progress = Progress(
-            lease.id, lease.attempt, wake, unsent=unsent, entry_bytes=settings.log_entry_bytes
-        )
+        progress = Progress(lease.id, lease.attempt, wake, unsent=unsent, entry_bytes=settings.log_entry_bytes)
         voice = Voice(lease, progress, on_fenced)  # `wake` cannot be called before this
         return voice
 
@@ -139,9 +137,7 @@ class Reporter:
             answers = await self._broker.report(reports)
         except BaseException:
             for voice, report in zip(voices, reports, strict=True):
-                voice.warnings = voice.warnings or (
-                    list(map(dict, report.warnings)) if report.warnings else None
-                )
+                voice.warnings = voice.warnings or (list(map(dict, report.warnings)) if report.warnings else None)
                 self._again(voice)
             raise
         now = self._loop.time()
@@ -190,9 +186,7 @@ class Reporter:
         self, voice: Voice, state: JobState, outcome: bytes | None, result_bytes: int | None
     ) -> ReportAnswer:
         report = voice.report(CHUNK_BYTES)
-        while (
-            report.first + len(report.entries) < voice.progress.next_offset
-        ):  # a long log goes ahead in pieces
+        while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
             (answer,) = await self._broker.report([report])
             if not voice.settle(answer):
                 return answer

@@ -1,7 +1,6 @@
 """One job from claim to verdict.
 
-The road: `run` → `_call` (bind the arguments, run the function) → a verdict for whatever came out of it → `Reporter.finish`.
-What may happen on the way is an interruption with a reason: cancel, timeout, drain, fenced. The function is asked to
+The road: `start` → `_call` (bind the arguments, run the function) → an end for whatever came out → `Reporter.finish`. What may happen on the way is an interruption with a reason: cancel, timeout, drain, fenced. The function is asked to
 end; if it does not within the grace, the verdict is given without it.
 """
 
@@ -146,9 +145,7 @@ class Runner:
         except (asyncio.CancelledError, JobCancelled):
             return _interrupted(attempt)
         except Invalid as error:
-            return _failed(
-                ErrorCode.EXCEPTION, f"the arguments do not fit the task as this worker knows it: {error}"
-            )
+            return _failed(ErrorCode.EXCEPTION, f"the arguments do not fit the task as this worker knows it: {error}")
         except BaseException as error:
             if attempt.reason is Reason.DRAIN:
                 return End(JobState.QUEUED)
@@ -191,13 +188,11 @@ def _result(result: Any, max_bytes: int) -> End:
         check_value(value, MAX_DEPTH)
         packed = MSGPACK.encode(value)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-        return _failed(
-            ErrorCode.BAD_RESULT, f"the result ({type(result).__name__}) is not a JSON value: {error}"
-        )
+        return _failed(ErrorCode.BAD_RESULT, f"the result ({type(result).__name__}) is not a JSON value: {error}")
     if len(packed) > max_bytes:
         return _failed(
             ErrorCode.RESULT_TOO_LARGE,
-            f"a result of {len(packed)} bytes; the limit is {max_bytes} (result_bytes): store it elsewhere and return where",
+            f"a result of {len(packed)} bytes; the limit is {max_bytes} (result_bytes): store it and return where",
         )
     return End(JobState.SUCCEEDED, packed, len(packed))
 

@@ -29,12 +29,17 @@ class Durability(StrEnum):
 
 def _split(value: object) -> object:
     """Lists in the environment are separated by commas."""
-    return (
-        tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-    )
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+
+
+def _node_name() -> str:
+    kept = "".join(
+        char if (char.isalnum() and char.isascii()) or char in "_.-" else "-" for char in socket.gethostname()
+    )
+    return kept[:64] or "node"
 
 
 class Settings(BaseModel):
@@ -48,7 +53,7 @@ class Settings(BaseModel):
     insecure: bool = Field(False, description="allow an address other than loopback without authentication")
     allow_host: Names = Field((), description="further Host names this server answers to")
     name: str = Field(
-        default_factory=lambda: _node_name(),
+        default_factory=_node_name,
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="name of this node, as jobs show it (default: the host name)",
     )
@@ -71,9 +76,7 @@ class Settings(BaseModel):
     # Redis
     redis: str | None = Field(None, description="URL of a shared Redis; without it a private one is started")
     data_dir: Path = Field(Path(".windsock"), description="folder of the private Redis")
-    redis_server: str | None = Field(
-        None, description="redis-server or valkey-server program for the private Redis"
-    )
+    redis_server: str | None = Field(None, description="redis-server or valkey-server program for the private Redis")
     namespace: str = Field(
         "windsock",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
@@ -82,9 +85,7 @@ class Settings(BaseModel):
     durability: Durability = Field(
         Durability.EVERYSEC, description="what submit and finish wait for: everysec, always, wait"
     )
-    redis_maxmemory_bytes: int = Field(
-        1024 * MIB, ge=16 * MIB, description="memory limit of the private Redis"
-    )
+    redis_maxmemory_bytes: int = Field(1024 * MIB, ge=16 * MIB, description="memory limit of the private Redis")
     redis_timeout_s: float = Field(5.0, gt=0, description="longest wait for an answer of Redis")
 
     # beat and lease
@@ -104,28 +105,20 @@ class Settings(BaseModel):
     log_entry_bytes: int = Field(16 * KIB, ge=256, description="one log entry")
     log_keep: int = Field(20_000, ge=1, description="log entries kept per job")
     log_keep_bytes: int = Field(8 * MIB, ge=KIB, description="log bytes kept per job")
-    unsent_entries: int = Field(
-        10_000, ge=1, description="log entries a runner holds while Redis is away, per job"
-    )
-    unsent_bytes: int = Field(
-        8 * MIB, ge=KIB, description="log bytes a runner holds while Redis is away, per job"
-    )
+    unsent_entries: int = Field(10_000, ge=1, description="log entries a runner holds while Redis is away, per job")
+    unsent_bytes: int = Field(8 * MIB, ge=KIB, description="log bytes a runner holds while Redis is away, per job")
     max_ready_sets: int = Field(1000, ge=1, description="pairs of queue and task that may have jobs waiting")
 
     # limits of the wire
     body_bytes: int = Field(MIB + 64 * KIB, ge=KIB, description="body of a request")
     body_s: float = Field(60.0, gt=0, description="longest time a request body may take to arrive")
-    header_s: float = Field(
-        10.0, gt=0, description="longest time request headers may take; also idle keep-alive"
-    )
+    header_s: float = Field(10.0, gt=0, description="longest time request headers may take; also idle keep-alive")
     args_bytes: int = Field(MIB, ge=KIB, description="arguments of a job")
     result_bytes: int = Field(MIB, ge=KIB, description="result of a job")
     frame_result_bytes: int = Field(32 * KIB, ge=KIB, description="a larger result is left out of frames")
     hello_bytes: int = Field(64 * KIB, ge=KIB, description="WebSocket message before hello")
     message_bytes: int = Field(MIB + 64 * KIB, ge=KIB, description="WebSocket message after hello")
-    batch_bytes: int = Field(
-        64 * KIB, ge=8 * KIB, description="messages to a client are filled up to about this size"
-    )
+    batch_bytes: int = Field(64 * KIB, ge=8 * KIB, description="messages to a client are filled up to about this size")
     hello_s: float = Field(5.0, gt=0, description="a client says hello within this time")
     heartbeat_s: float = Field(15.0, gt=0, description="silence after which the server sends a heartbeat")
     ping_s: float = Field(25.0, gt=0, description="time between WebSocket pings")
@@ -135,14 +128,10 @@ class Settings(BaseModel):
     commands_burst: int = Field(60, ge=1, description="commands of one client at once")
     commands_refused: int = Field(100, ge=1, description="refused commands after which a client is ended")
     subscriptions: int = Field(256, ge=1, description="subscriptions of one client")
-    feed_limit: int = Field(
-        500, ge=1, le=5000, description="largest window of a feed, largest page of a list"
-    )
+    feed_limit: int = Field(500, ge=1, le=5000, description="largest window of a feed, largest page of a list")
     wait_s: float = Field(60.0, ge=0, description="longest wait of a long-poll or of Prefer: wait")
     hidden_s: float = Field(5.0, gt=0, description="time between updates to a hidden page")
-    drain_window_s: float = Field(
-        5.0, ge=0, description="clients of a draining node come back spread over this time"
-    )
+    drain_window_s: float = Field(5.0, ge=0, description="clients of a draining node come back spread over this time")
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **given: Any) -> "Settings":
@@ -152,26 +141,15 @@ class Settings(BaseModel):
             StartupError: a value is wrong; the message names the variable or flag and what it takes.
         """
         values: dict[str, Any] = {
-            name: environ[PREFIX + name.upper()]
-            for name in cls.model_fields
-            if environ.get(PREFIX + name.upper())
+            name: environ[PREFIX + name.upper()] for name in cls.model_fields if environ.get(PREFIX + name.upper())
         }
         values.update({name: value for name, value in given.items() if value is not None})
         try:
             return cls(**values)
         except ValidationError as error:
-            raise StartupError(
-                "; ".join(_explain(one["loc"], one["msg"]) for one in error.errors())
-            ) from None
+            raise StartupError("; ".join(_explain(one["loc"], one["msg"]) for one in error.errors())) from None
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
     name = str(location[0]) if location else "settings"
     return f"setting {name} ({PREFIX}{name.upper()}): {message}"
-
-
-def _node_name() -> str:
-    kept = "".join(
-        char if (char.isalnum() and char.isascii()) or char in "_.-" else "-" for char in socket.gethostname()
-    )
-    return kept[:64] or "node"

@@ -129,9 +129,7 @@ class Topic:
         self.id = job_id
         self.job: Job | None = None  # None until loaded
         self.missing = False  # the store has no such job
-        self.outcome: dict[str, Any] | None = (
-            None  # of an ended job: what the end frame adds; None until read
-        )
+        self.outcome: dict[str, Any] | None = None  # of an ended job: what the end frame adds; None until read
         self.ring = Ring()
         self.loading = False
 

@@ -75,9 +75,7 @@ class Window:
         self.loaded = False
         self.loading = False  # a page is being read
         self.hungry = False  # an entry left, and the store may have the next one
-        self._entries: dict[
-            str, tuple[Job, int]
-        ] = {}  # by id, least recently changed first, with the revision
+        self._entries: dict[str, tuple[Job, int]] = {}  # by id, least recently changed first, with the revision
         self._ids: list[str] = []  # sorted, oldest first
         self._gone: deque[tuple[int, str]] = deque()  # revision, id
         self._forgotten = 0  # changes up to here may lack their `gone`
@@ -118,9 +116,7 @@ class Window:
                 self._put(job)
         self._replay(seq, pending, recount=False)
 
-    def _replay(
-        self, seq: int, pending: "list[tuple[int, Job, JobState | None, bool]]", *, recount: bool
-    ) -> None:
+    def _replay(self, seq: int, pending: "list[tuple[int, Job, JobState | None, bool]]", *, recount: bool) -> None:
         for at, job, was, gone in pending:
             if at > seq:
                 self._place(job, gone)

@@ -78,8 +78,7 @@ class Worker:
     async def _enlist(self) -> None:
         queues = self._settings.queues
         lanes = [
-            (lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks])
-            for lane in self._lanes
+            (lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks]) for lane in self._lanes
         ]
         await self._broker.enlist(self.id, lanes)
 
@@ -117,7 +116,7 @@ class Worker:
     # claims
 
     def _claim_soon(self, lane: Lane) -> None:
-        """Claim at the end of this turn of the loop, so that all slots that become free in it are filled by one call."""
+        """Claim at the end of this turn of the loop: one call fills all slots that become free in it."""
         if lane.hungry and not lane.claiming and lane.free > 0 and not self.draining:
             lane.claiming = True
             asyncio.get_running_loop().call_soon(self._begin_claim, lane)
@@ -166,9 +165,7 @@ class Worker:
 
     def _give_back_unheld(self, leased: frozenset[str]) -> None:
         """The answer to a claim may have been lost for good: then the store thinks that we run what we do not."""
-        self._unheld = {
-            job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held
-        }
+        self._unheld = {job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held}
         for job_id, beats in self._unheld.items():
             if beats >= UNHELD_BEATS:
                 log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)

@@ -14,10 +14,10 @@ export function plural(number, word) {
   return `${count(number)} ${word}${Number(number) === 1 ? "" : "s"}`;
 }
 
-/** "0.12 s", "4.2 s", "1 min 20 s", "2 h 5 min", "3 d 4 h" */
+/** "120 ms", "4.2 s", "1 min 20 s", "2 h 5 min", "3 d 4 h" */
 export function duration(ms) {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 1) return `${seconds.toFixed(2)} s`;
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   return long(Math.floor(seconds));

@@ -6,8 +6,6 @@ export class JobLog {
     this.limit = limit;
     this.rows = [];
     this.next = null; // the offset that must come next; null: whatever comes first
-    this.first = null; // the first offset this page was ever sent
-    this.cut = 0; // lines let go at the top to stay within the limit
     this.resets = 0; // how often lines already shown were taken back: a view then draws anew
   }
 
@@ -37,19 +35,21 @@ export class JobLog {
     if (kept.length !== this.rows.length) this.resets += 1;
     this.rows = kept;
     this.next = kept.length > 0 ? offset : null;
-    if (kept.length === 0) [this.first, this.cut] = [null, 0];
+  }
+
+  /** How many lines lie before the first row: never sent, or let go to stay within the limit. */
+  get before() {
+    const [first] = this.rows;
+    return first === undefined ? 0 : (first.offset ?? first.from) - 1;
   }
 
   #push(row, last) {
-    this.first ??= row.offset ?? row.from;
     this.rows.push(row);
     this.next = last + 1;
   }
 
   #bound() {
     const excess = this.rows.length - this.limit;
-    if (excess <= 0) return;
-    this.cut += excess;
-    this.rows.splice(0, excess);
+    if (excess > 0) this.rows.splice(0, excess);
   }
 }

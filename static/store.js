@@ -66,7 +66,16 @@ export class Store {
     if (frame.type === "stale") this.stale = frame.why || "unknown";
     if (frame.sub === undefined) return;
     if (frame.sub === this.feed.sub) applyToFeed(this.feed, frame, this.ended);
-    if (frame.sub === this.watch?.sub) applyToWatch(this.watch, frame, this.ended);
+    if (frame.sub === this.watch?.sub) this.#applyToWatch(frame);
+  }
+
+  // The feed may hear of the open job a moment later: one job must not stand in two states on one page.
+  #applyToWatch(frame) {
+    applyToWatch(this.watch, frame, this.ended);
+    const { job } = this.watch;
+    if (job === null || !this.feed.jobs.has(job.id) || !replaces(this.feed.jobs.get(job.id), job)) return;
+    this.feed.jobs.set(job.id, job);
+    this.feed.order = null;
   }
 
   /** The feed in the order it is shown. */

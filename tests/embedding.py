@@ -30,6 +30,8 @@ needs_wheel = pytest.mark.skipif(not os.access(WHEEL, os.X_OK), reason="no redis
 needs_debian = pytest.mark.skipif(not os.access(DEBIAN, os.X_OK), reason=f"no {DEBIAN} here")
 needs_setpriv = pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv here")
 gen_test = pytest.mark.gen_test(timeout=30)
+dies = pytest.mark.expects_log(r"starting it again|runs again|cannot be started again|did not end in")
+orphaned = pytest.mark.expects_log("a redis-server of a killed node still runs")
 
 
 each_program = pytest.mark.parametrize(

@@ -50,9 +50,7 @@ def test_a_string_keeps_its_text_and_the_rest_is_json(pair: str, value: object) 
     assert parse_arguments([pair], SCHEMA) == {pair.partition("=")[0]: value}
 
 
-@pytest.mark.parametrize(
-    "pair", ["size=big", "fail=yes", "urls=http://a", "size=NaN", "size=" + "[" * 100_000]
-)
+@pytest.mark.parametrize("pair", ["size=big", "fail=yes", "urls=http://a", "size=NaN", "size=" + "[" * 100_000])
 def test_what_is_not_the_json_it_must_be_is_refused(pair: str) -> None:
     with pytest.raises(BadUsage, match="not readable as JSON"):
         parse_arguments([pair], SCHEMA)

@@ -104,7 +104,10 @@ def server() -> Server:
 
 @pytest.fixture
 def app(server: Server) -> Application:
-    return Application([("/api/stream", Live, {"server": server}), ("/.*", Recorded, {"server": server})])
+    return Application(
+        [("/api/stream", Live, {"server": server}), ("/.*", Recorded, {"server": server})],
+        log_function=lambda handler: None,
+    )
 
 
 @pytest.fixture
@@ -195,9 +198,7 @@ async def test_the_exit_code_tells_the_outcome(cli: Cli, server: Server, state: 
         ("jobs", "--url", "http://[x"),
     ],
 )
-async def test_wrong_usage_exits_2_with_a_line_on_stderr(
-    cli: Cli, server: Server, arguments: list[str]
-) -> None:
+async def test_wrong_usage_exits_2_with_a_line_on_stderr(cli: Cli, server: Server, arguments: list[str]) -> None:
     server.answers = {"GET /api/tasks": (200, {"tasks": TASKS}), "POST /api/jobs": (202, summary())}
     result = await cli(*arguments)
     assert result.exit_code == 2
@@ -229,9 +230,7 @@ async def test_a_refusal_names_each_field_and_exits_2(cli: Cli, server: Server) 
         (404, "", "not as a Windsock server (HTTP 404): check --url"),
     ],
 )
-async def test_a_server_that_cannot_serve_exits_4(
-    cli: Cli, server: Server, status: int, body: Any, said: str
-) -> None:
+async def test_a_server_that_cannot_serve_exits_4(cli: Cli, server: Server, status: int, body: Any, said: str) -> None:
     server.answers = {"GET /api/jobs": (status, body)}
     result = await cli("jobs")
     assert result.exit_code == 4
@@ -239,9 +238,7 @@ async def test_a_server_that_cannot_serve_exits_4(
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
-    "arguments", [("jobs",), ("watch", "J1"), ("tasks",), ("submit", "sleep"), ("show", "J1")]
-)
+@pytest.mark.parametrize("arguments", [("jobs",), ("watch", "J1"), ("tasks",), ("submit", "sleep"), ("show", "J1")])
 async def test_no_server_exits_4_and_says_what_to_do(cli: Cli, unused_url: str, arguments: list[str]) -> None:
     result = await cli(*arguments, "--url", unused_url)
     assert result.exit_code == 4
@@ -259,9 +256,7 @@ def unused_url() -> str:
 @pytest.mark.gen_test
 async def test_jobs_in_a_pipe_are_tab_separated_and_safe(cli: Cli, server: Server) -> None:
     server.answers = {"GET /api/jobs": (200, {"jobs": [summary()], "next": None, "counts": None})}
-    result = await cli(
-        "jobs", "--state", "running", "--task", "sleep", "--queue", "q", "--tag", "t", "--limit", "7"
-    )
+    result = await cli("jobs", "--state", "running", "--task", "sleep", "--queue", "q", "--tag", "t", "--limit", "7")
     columns = result.stdout.rstrip("\n").split("\t")
     assert columns[:6] == ["J1", "sleep", "default", "running", "1/4", "1"]
     assert columns[8] == "user:7,\\x1bx"

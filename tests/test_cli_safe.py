@@ -38,9 +38,7 @@ def test_no_control_character_ever_comes_through(text: str) -> None:
     shown = safe(text)
     shown.encode()
     assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")]
-    assert not [
-        c for c in shown if unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI")
-    ]
+    assert not [c for c in shown if unicodedata.bidirectional(c) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI")]
 
 
 def test_lines_are_parted_at_newlines_only() -> None:

@@ -96,7 +96,9 @@ def app(scripts: list[Script | int], hellos: list[Frame]) -> Application:
         while scripts:
             yield scripts.pop(0)
 
-    return Application([("/api/stream", Scripted, {"scripts": in_order(), "hellos": hellos})])
+    return Application(
+        [("/api/stream", Scripted, {"scripts": in_order(), "hellos": hellos})], log_function=lambda _: None
+    )
 
 
 class Follower:
@@ -161,18 +163,14 @@ async def test_a_close_of_40xx_is_final(follower: Follower, scripts: list[Script
 
 
 @pytest.mark.gen_test
-async def test_silence_of_two_heartbeats_is_a_lost_connection(
-    follower: Follower, scripts: list[Script]
-) -> None:
+async def test_silence_of_two_heartbeats_is_a_lost_connection(follower: Follower, scripts: list[Script]) -> None:
     scripts += [lambda ws, _: ws.say({**WELCOME, "heartbeat_s": 0.05}), lambda ws, _: ws.say(WELCOME, end())]
     await follower.follow()
     assert follower.screen.losses == ["the server is silent"]
 
 
 @pytest.mark.gen_test
-async def test_a_drain_is_left_in_its_window(
-    follower: Follower, scripts: list[Script], hellos: list[Frame]
-) -> None:
+async def test_a_drain_is_left_in_its_window(follower: Follower, scripts: list[Script], hellos: list[Frame]) -> None:
     scripts += [
         lambda ws, _: ws.say(WELCOME, snapshot(5), {"type": "drain", "within_s": [0, 1]}),
         lambda ws, _: ws.say(WELCOME, end()),
@@ -183,9 +181,7 @@ async def test_a_drain_is_left_in_its_window(
 
 
 @pytest.mark.gen_test
-async def test_a_retryable_error_is_tried_again_and_a_final_one_ends(
-    follower: Follower, scripts: list[Script]
-) -> None:
+async def test_a_retryable_error_is_tried_again_and_a_final_one_ends(follower: Follower, scripts: list[Script]) -> None:
     error = {"type": "error", "sub": 1, "code": "unavailable", "message": "no Redis", "retryable": True}
     gone = {"type": "error", "sub": 1, "code": "not_found", "message": "no such job", "retryable": False}
     scripts += [lambda ws, _: ws.say(WELCOME, error), lambda ws, _: ws.say(WELCOME, gone)]
@@ -196,31 +192,21 @@ async def test_a_retryable_error_is_tried_again_and_a_final_one_ends(
 
 @pytest.mark.gen_test
 async def test_an_error_of_the_connection_is_a_refusal(follower: Follower, scripts: list[Script]) -> None:
-    scripts.append(
-        lambda ws, _: ws.say(WELCOME, {"type": "error", "code": "bad_request", "message": "no hello"})
-    )
+    scripts.append(lambda ws, _: ws.say(WELCOME, {"type": "error", "code": "bad_request", "message": "no hello"}))
     with pytest.raises(Refused, match="no hello"):
         await follower.follow()
 
 
 @pytest.mark.gen_test
-async def test_a_store_that_is_away_is_told_and_so_is_its_return(
-    follower: Follower, scripts: list[Script]
-) -> None:
-    scripts.append(
-        lambda ws, _: ws.say(WELCOME, {"type": "stale", "why": "no Redis"}, {"type": "fresh"}, end())
-    )
+async def test_a_store_that_is_away_is_told_and_so_is_its_return(follower: Follower, scripts: list[Script]) -> None:
+    scripts.append(lambda ws, _: ws.say(WELCOME, {"type": "stale", "why": "no Redis"}, {"type": "fresh"}, end()))
     await follower.follow()
     assert follower.screen.kinds == ["stale", "fresh", "end"]
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
-    "message", ["not json", '[{"type": "log", "sub": 1}]', '[{"type": "update", "sub": 1}]']
-)
-async def test_what_cannot_be_read_is_one_clear_error(
-    follower: Follower, scripts: list[Script], message: str
-) -> None:
+@pytest.mark.parametrize("message", ["not json", '[{"type": "log", "sub": 1}]', '[{"type": "update", "sub": 1}]'])
+async def test_what_cannot_be_read_is_one_clear_error(follower: Follower, scripts: list[Script], message: str) -> None:
     scripts.append(lambda ws, _: ws.write_message(message) and None)
     with pytest.raises(Refused):
         await follower.follow()
@@ -260,9 +246,7 @@ async def test_a_server_that_never_answered_is_unreachable() -> None:
 
 
 @pytest.mark.gen_test
-async def test_something_that_is_not_windsock_is_told_apart(
-    follower: Follower, scripts: list[Script | int]
-) -> None:
+async def test_something_that_is_not_windsock_is_told_apart(follower: Follower, scripts: list[Script | int]) -> None:
     scripts.append(404)
     with pytest.raises(Unreachable, match="not as a Windsock server"):
         await follower.follow()

@@ -39,9 +39,7 @@ class Endless(WebSocketHandler):
     def on_message(self, message: str | bytes) -> None:
         self.connections.append(self)
         job = {"id": "JOB1", "task": "t", "state": "running", "attempt": 1, "cursor": "k-1.1.0"}
-        self.say(
-            {"type": "welcome", "heartbeat_s": 15}, {"type": "snapshot", "sub": 1, "how": "fresh", "job": job}
-        )
+        self.say({"type": "welcome", "heartbeat_s": 15}, {"type": "snapshot", "sub": 1, "how": "fresh", "job": job})
 
     def say(self, *frames: dict[str, Any]) -> None:
         self.write_message(json.dumps(frames))
@@ -71,9 +69,7 @@ async def until(condition: Any, within_s: float = 10.0) -> None:
 async def start(url: str, stdout: int) -> asyncio.subprocess.Process:
     arguments = ("-c", PROGRAM, "JOB1", "--url", url)
     stderr = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, cwd=ROOT, stdout=stdout, stderr=stderr
-    )
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=stdout, stderr=stderr)
 
 
 @pytest.fixture
@@ -107,9 +103,7 @@ async def test_leaving_says_that_the_job_goes_on_and_how_to_come_back(
     watch.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watch
-    assert capsys.readouterr().err == (
-        "windsock: detached; the job goes on. Come back with: windsock watch JOB1\n"
-    )
+    assert capsys.readouterr().err == ("windsock: detached; the job goes on. Come back with: windsock watch JOB1\n")
     assert "\x1b[?25h" in screen.getvalue()
 
 
@@ -134,9 +128,7 @@ async def test_json_on_a_terminal_is_json(
 
 
 @pytest.mark.gen_test
-async def test_ctrl_c_detaches_with_130(
-    base_url: str, http_server: object, connections: list[Endless]
-) -> None:
+async def test_ctrl_c_detaches_with_130(base_url: str, http_server: object, connections: list[Endless]) -> None:
     process = await start(base_url, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     assert b"snapshot" in await process.stdout.readline()

@@ -62,9 +62,7 @@ def test_log_entries_are_safe_and_their_markup_is_text() -> None:
 
 
 def test_a_gap_names_its_range_and_why() -> None:
-    assert (
-        gap_line({"from": 2, "to": 9, "why": "trimmed"}).plain == "· lines 2 to 9 are missing: no longer kept"
-    )
+    assert gap_line({"from": 2, "to": 9, "why": "trimmed"}).plain == "· lines 2 to 9 are missing: no longer kept"
     assert gap_line({"from": 2, "to": 2, "why": "moth\x1b"}).plain == "· line 2 is missing: moth\\x1b"
 
 

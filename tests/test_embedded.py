@@ -13,11 +13,13 @@ from embedding import (
     another_process,
     answered,
     call,
+    dies,
     each_program,
     gen_test,
     gone,
     kill,
     needs_setpriv,
+    orphaned,
     running,
     settings_for,
     until,
@@ -32,9 +34,7 @@ from server.settings import Durability
 
 @each_program
 @gen_test
-async def test_it_answers_when_start_returns_and_is_gone_when_stop_returns(
-    tmp_path: Path, program: str
-) -> None:
+async def test_it_answers_when_start_returns_and_is_gone_when_stop_returns(tmp_path: Path, program: str) -> None:
     redis = EmbeddedRedis(settings_for(tmp_path / "data", program))
     await redis.start()
     assert await call(redis.url, "PING")
@@ -55,34 +55,6 @@ async def test_what_was_written_is_there_after_a_stop(tmp_path: Path, program: s
         assert await call(redis.url, "GET", "word") == "kept"
 
 
-@each_program
-@gen_test
-async def test_it_is_configured_to_keep_what_it_accepted(tmp_path: Path, program: str) -> None:
-    settings = settings_for(tmp_path / "data", program, redis_maxmemory_bytes=64 * 1024 * 1024)
-    async with running(settings) as redis:
-        found = await call(redis.url, "CONFIG", "GET", "*")
-    wanted = {
-        "port": "0",
-        "unixsocketperm": "700",
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "maxmemory": "67108864",
-        "maxmemory-policy": "noeviction",
-        "save": "",
-        "aof-load-truncated": "yes",
-        "hash-max-ziplist-value": "1024",
-        "hash-max-ziplist-entries": "64",
-        "dir": str(tmp_path / "data"),
-    }
-    assert {name: found[name] for name in wanted} == wanted
-
-
-@gen_test
-async def test_durability_always_reaches_redis(tmp_path: Path) -> None:
-    async with running(settings_for(tmp_path, ANY_PROGRAM, durability=Durability.ALWAYS)) as redis:
-        assert await call(redis.url, "CONFIG", "GET", "appendfsync") == {"appendfsync": "always"}
-
-
 @gen_test
 async def test_durability_wait_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="durability wait needs a shared Redis"):
@@ -96,6 +68,7 @@ async def test_it_has_a_process_group_of_its_own(tmp_path: Path) -> None:
         assert os.getpgid(redis.pid) == redis.pid != os.getpgrp()
 
 
+@dies
 @gen_test
 async def test_a_server_that_does_not_end_is_killed_at_the_deadline(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -134,6 +107,7 @@ async def test_no_descriptor_and_no_task_is_left_behind(tmp_path: Path) -> None:
 # Watching
 
 
+@dies
 @each_program
 @gen_test
 async def test_a_killed_server_is_started_again_with_its_data(
@@ -148,10 +122,9 @@ async def test_a_killed_server_is_started_again_with_its_data(
     assert "redis-server runs again" in caplog.text
 
 
+@dies
 @gen_test
-async def test_it_tries_again_until_the_server_can_be_started(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_it_tries_again_until_the_server_can_be_started(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     program = tmp_path / "redis-server"
     program.symlink_to(ANY_PROGRAM)
     async with running(settings_for(tmp_path / "data", str(program))) as redis:
@@ -163,6 +136,7 @@ async def test_it_tries_again_until_the_server_can_be_started(
         assert await answered(redis.url, "PING")
 
 
+@dies
 @gen_test
 async def test_stop_while_it_is_being_started_again_leaves_nothing(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, ANY_PROGRAM)
@@ -192,6 +166,7 @@ async def test_the_server_ends_by_itself_when_its_owner_is_killed(tmp_path: Path
         assert await call(redis.url, "GET", "word") == "kept"
 
 
+@orphaned
 @each_program
 @gen_test
 async def test_an_orphan_is_ended_and_not_adopted(
@@ -214,6 +189,7 @@ def start(*command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, close_fds=False)
 
 
+@orphaned
 @gen_test
 async def test_a_server_started_by_hand_on_the_socket_is_ended(tmp_path: Path) -> None:
     socket = tmp_path / "redis.sock"
@@ -227,10 +203,9 @@ async def test_a_server_started_by_hand_on_the_socket_is_ended(tmp_path: Path) -
         stranger.wait()
 
 
+@orphaned
 @gen_test
-async def test_an_orphan_that_does_not_end_is_a_refusal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_orphan_that_does_not_end_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.broker.embedded.ORPHAN_S", 0.05)
     monkeypatch.setattr("server.broker.unixsocket.ASK_S", 0.05)
     async with another_process(tmp_path, ANY_PROGRAM, "/nowhere") as (owner, _, orphan):
@@ -281,6 +256,7 @@ async def test_a_worker_joins_the_redis_of_a_running_node(tmp_path: Path) -> Non
         assert await join(settings) == redis.url
 
 
+@dies
 @gen_test
 async def test_a_worker_waits_for_a_redis_that_is_being_started_again(tmp_path: Path) -> None:
     settings = settings_for(tmp_path, ANY_PROGRAM)

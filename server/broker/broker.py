@@ -57,9 +57,7 @@ class Broker:
             if self._settings.durability is Durability.ALWAYS:
                 await connection.send_command("CONFIG", "GET", "appendfsync")
                 if b"always" not in await connection.read_response(disable_decoding=True):
-                    raise StartupError(
-                        "durability=always: this Redis has not `appendfsync always`; set it there"
-                    )
+                    raise StartupError("durability=always: this Redis has not `appendfsync always`; set it there")
         finally:
             await connection.disconnect(nowait=True)
 
@@ -114,9 +112,7 @@ class Broker:
     async def finish(self, verdicts: Sequence[Verdict]) -> list[ReportAnswer]:
         """End attempts or give them back; one answer for each."""
         packed = pack([_verdict(verdict) for verdict in verdicts])
-        reply = await self._call(
-            "finish", packed, self._settings.log_keep, self._settings.log_keep_bytes, durable=True
-        )
+        reply = await self._call("finish", packed, self._settings.log_keep, self._settings.log_keep_bytes, durable=True)
         return [ReportAnswer(code.decode(), last) for code, last in unpack(reply)]
 
     async def cancel(self, job_id: str) -> Job:
@@ -163,9 +159,7 @@ class Broker:
             raise no_job(job_id)
         return detail_of(row, self.store)
 
-    async def page(
-        self, wish: ListWish, limit: int, before: str | None = None, *, counts: bool = False
-    ) -> Page:
+    async def page(self, wish: ListWish, limit: int, before: str | None = None, *, counts: bool = False) -> Page:
         """One page, newest first."""
         packed = pack([wish.states, wish.index, wish.values, wish.others])
         look = max(MAX_LOOK, limit + 1)
@@ -175,9 +169,7 @@ class Broker:
             seq=seq,
             jobs=[job_of(record, self.store) for record in records],
             next=following.decode() if following else None,
-            counts={counted[i].decode(): counted[i + 1] for i in range(0, len(counted), 2)}
-            if counted
-            else None,
+            counts={counted[i].decode(): counted[i + 1] for i in range(0, len(counted), 2)} if counted else None,
         )
 
     async def log(self, job_id: str, after: int, most: int, max_bytes: int) -> LogPiece:

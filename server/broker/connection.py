@@ -42,9 +42,9 @@ class Connector:
         Raises:
             Unavailable: nobody answers.
         """
-        connection = self._pool.make_connection()
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
             if listening:
                 connection.socket_timeout = None
         except (RedisError, OSError) as error:

@@ -121,9 +121,7 @@ class DataDir:
             self.path.mkdir(parents=True, mode=0o700, exist_ok=True)
             found = self.path.stat()
             if found.st_uid != os.geteuid():
-                raise StartupError(
-                    f"data directory {self.path} belongs to user {found.st_uid}, not to {os.geteuid()}"
-                )
+                raise StartupError(f"data directory {self.path} belongs to user {found.st_uid}, not to {os.geteuid()}")
             if found.st_mode & 0o077:
                 self._close_to_others(stat.S_IMODE(found.st_mode))
         except OSError as error:
@@ -241,9 +239,7 @@ class DataDir:
         """Lines of the log from a byte position on."""
         with suppress(OSError), open(self.path / "redis.log", "rb") as log:
             log.seek(position)
-            return [
-                line for line in log.read(64 * 1024).decode(errors="replace").splitlines() if line.strip()
-            ]
+            return [line for line in log.read(64 * 1024).decode(errors="replace").splitlines() if line.strip()]
         return []
 
     def sweep(self) -> None:
@@ -260,9 +256,7 @@ def _flock(descriptor: int, how: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise StartupError(
-            f"the data directory is on a file system without locks: {error.strerror}"
-        ) from None
+        raise StartupError(f"the data directory is on a file system without locks: {error.strerror}") from None
     return True
 
 

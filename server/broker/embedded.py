@@ -63,9 +63,7 @@ class EmbeddedRedis:
             StartupError: no program, the directory is in use or was written by another, redis-server refuses.
         """
         if self._settings.durability is Durability.WAIT:
-            raise StartupError(
-                "durability wait needs a shared Redis with replicas (--redis); use everysec or always"
-            )
+            raise StartupError("durability wait needs a shared Redis with replicas (--redis); use everysec or always")
         await self._take()
         try:
             await self._end_orphan()
@@ -113,9 +111,7 @@ class EmbeddedRedis:
                 logger.warning("a redis-server of a killed node still runs on %s; ending it", self._home.path)
                 told = True
             if time.monotonic() > deadline:
-                raise StartupError(
-                    f"a redis-server left by a killed node holds {self._home.path} and does not end"
-                )
+                raise StartupError(f"a redis-server left by a killed node holds {self._home.path} and does not end")
             await asyncio.sleep(POLL_S)
 
     async def _is_occupied(self, sockets: set[str]) -> bool:
@@ -148,9 +144,7 @@ class EmbeddedRedis:
             with suppress(FileNotFoundError):
                 os.unlink(self._socket)
             self._home.write(Record(program.kind, program.version, program.path, self._socket))
-            (self._home.path / "redis.conf").write_bytes(
-                configuration(self._settings, self._home.path, self._socket)
-            )
+            (self._home.path / "redis.conf").write_bytes(configuration(self._settings, self._home.path, self._socket))
         except OSError as error:
             raise StartupError(f"data directory {self._home.path}: {error.strerror}") from None
         return [*death_signal(program), program.path, "-"]
@@ -241,9 +235,7 @@ class EmbeddedRedis:
     async def _shut_down(self, process: Process, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                if (
-                    await ask(self._socket, b"SHUTDOWN") != ""
-                ):  # nobody there, or refused: a script is running
+                if await ask(self._socket, b"SHUTDOWN") != "":  # nobody there, or refused: a script is running
                     with suppress(ProcessLookupError):
                         process.terminate()
                 await process.wait()

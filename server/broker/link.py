@@ -42,6 +42,7 @@ class Link:
         self._on_down = on_down
         self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._breaking: asyncio.Task[None] | None = None  # a disconnect under way
         self.up = False
         self.losses = 0  # how often it went down
 
@@ -60,7 +61,7 @@ class Link:
         """The connection looks healthy and delivers nothing: break it, so that it is made anew."""
         if self._connection is not None:
             log.warning("the Pub/Sub link is deaf (%s); connecting again", why)
-            asyncio.ensure_future(self._connection.disconnect(nowait=True))
+            self._breaking = asyncio.create_task(self._connection.disconnect(nowait=True))
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S

@@ -43,9 +43,7 @@ class _Call:
 class Pipeline:
     """Sends script calls in batches, in the order they were made."""
 
-    def __init__(
-        self, connector: Connector, tag: str, *, wait_ms: int | None = None, max_batch: int = 512
-    ) -> None:
+    def __init__(self, connector: Connector, tag: str, *, wait_ms: int | None = None, max_batch: int = 512) -> None:
         self._connector = connector
         self._tag = tag
         self._wait_ms = wait_ms  # durability "wait": how long a durable batch waits for a replica
@@ -139,7 +137,7 @@ class Pipeline:
             try:
                 call.answer.set_exception(refusal(reply))
             except RuntimeError as ours:
-                log.error("script %s: %s", call.script.name, reply)
+                log.exception("script %s", call.script.name)
                 call.answer.set_exception(ours)
         elif call.durable and not confirmed:
             call.answer.set_exception(Unavailable("stored, but no replica confirmed it in time"))

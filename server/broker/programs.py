@@ -81,9 +81,7 @@ def _candidates(named: str | None) -> Iterable[str]:
     if named is not None:
         path = shutil.which(os.path.expanduser(named))
         if path is None:
-            raise StartupError(
-                f"redis_server (WINDSOCK_REDIS_SERVER): {named!r} is no program that can be run"
-            )
+            raise StartupError(f"redis_server (WINDSOCK_REDIS_SERVER): {named!r} is no program that can be run")
         return [os.path.abspath(path)]
     found = [shutil.which("valkey-server"), shutil.which("redis-server"), _in_wheel()]
     return [os.path.abspath(path) for path in dict.fromkeys(found) if path is not None]
@@ -106,9 +104,7 @@ def identify(path: str) -> Program:
         StartupError: it does not run, or is something else.
     """
     try:
-        said = subprocess.run(
-            [path, "--version"], capture_output=True, timeout=_ANSWER_S, check=False, text=True
-        )
+        said = subprocess.run([path, "--version"], capture_output=True, timeout=_ANSWER_S, check=False, text=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise StartupError(f"{path} does not run: {error}") from None
     match = _VERSION.search(said.stdout)
@@ -137,9 +133,7 @@ def death_signal(program: Program) -> list[str]:
         return []
     words = [setpriv, "--pdeathsig", "TERM"]
     try:  # busybox has a setpriv that does not know the option
-        subprocess.run(
-            [*words, program.path, "--version"], capture_output=True, timeout=_ANSWER_S, check=True
-        )
+        subprocess.run([*words, program.path, "--version"], capture_output=True, timeout=_ANSWER_S, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     return words

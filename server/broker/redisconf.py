@@ -29,6 +29,4 @@ def configuration(settings: Settings, directory: Path, socket: str) -> bytes:
 
 
 def _quoted(text: str) -> bytes:
-    return (
-        b'"' + re.sub(rb'[\x00-\x1f\x7f"\\]', lambda one: b"\\x%02x" % ord(one[0]), os.fsencode(text)) + b'"'
-    )
+    return b'"' + re.sub(rb'[\x00-\x1f\x7f"\\]', lambda one: b"\\x%02x" % ord(one[0]), os.fsencode(text)) + b'"'

@@ -86,9 +86,7 @@ class LogPiece:
 
     first: int  # first offset kept; last + 1 when nothing is
     last: int  # last offset stored
-    entries: list[
-        tuple[int, bytes | None, int | None]
-    ]  # offset, packed entry or None, start of a gap up to offset
+    entries: list[tuple[int, bytes | None, int | None]]  # offset, packed entry or None, start of a gap up to offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,8 @@ export class LogView {
   }
 
   #renderWords({ log, live, job }, logPath) {
-    const before = (log.first ?? 1) - 1 + log.cut;
-    setHidden(this.cut, before === 0);
-    setText(this.cut, `${plural(before, "earlier line")} not shown here`);
+    setHidden(this.cut, log.before === 0);
+    setText(this.cut, `${plural(log.before, "earlier line")} not shown here`);
     setText(this.size, log.next === null ? "" : plural(log.next - 1, "line"));
     setHidden(this.nothing, log.rows.length > 0);
     setText(this.nothing, !live ? "Loading …" : job?.finished_at ? "The task logged nothing." : "Nothing logged so far.");

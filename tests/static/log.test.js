@@ -26,7 +26,7 @@ test("the last N start where the server starts, without a gap", () => {
   const log = new JobLog(10);
   log.append(41, lines("x"));
   assert.deepEqual(shape(log), ["41x"]);
-  assert.equal(log.first, 41);
+  assert.equal(log.before, 40);
 });
 
 test("a declared gap stands in its place and is not repeated", () => {
@@ -69,12 +69,19 @@ test("a reset to the beginning may go on anywhere", () => {
   log.dropFrom(1);
   log.append(90, lines("z"));
   assert.deepEqual(shape(log), ["90z"]);
-  assert.equal(log.first, 90);
+  assert.equal(log.before, 89);
+});
+
+test("a gap let go at the top counts as all its lines", () => {
+  const log = new JobLog(2);
+  log.addGap(1, 12, "trimmed");
+  log.append(13, lines("m", "n"));
+  assert.equal(log.before, 12);
 });
 
 test("the top is let go above the limit, and counted", () => {
   const log = new JobLog(3);
   log.append(1, lines("a", "b", "c", "d", "e"));
   assert.deepEqual(shape(log), ["3c", "4d", "5e"]);
-  assert.equal(log.cut, 2);
+  assert.equal(log.before, 2);
 });

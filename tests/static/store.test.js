@@ -95,6 +95,17 @@ test("an end seen by feed and watch is noted once", () => {
   assert.equal(store.ended.take().length, 1);
 });
 
+test("what the watch knows newer shows in the feed too, but adds nothing to it", () => {
+  const store = withFeed(job("A", 1));
+  store.openWatch(2, "A");
+  store.apply({ type: "end", sub: 2, job: job("A", 5, "failed"), last: 0 }, 0);
+  store.apply({ type: "update", sub: 1, jobs: [job("A", 4)] }, 0);
+  assert.equal(store.feed.jobs.get("A").state, "failed");
+  store.openWatch(3, "B");
+  store.apply({ type: "update", sub: 3, job: job("B", 6) }, 0);
+  assert.deepEqual(ids(store), ["A"]);
+});
+
 test("a watch follows its job to the end, and its number is free then", () => {
   const store = withWatch();
   store.apply({ type: "log", sub: 2, first: 1, entries: [{ at: 1, value: 7 }], cursor: "e-1.10.1" }, 0);
