@@ -105,9 +105,7 @@ def job_path(job_id: str, *parts: str) -> str:
 def no_answer(url: str, error: BaseException | None) -> Unreachable:
     """What to say when nobody answers."""
     if isinstance(error, HTTPTimeoutError | TimeoutError):
-        return Unreachable(
-            f"the server at {url} does not answer in time: is it overloaded, or is --url wrong?"
-        )
+        return Unreachable(f"the server at {url} does not answer in time: is it overloaded, or is --url wrong?")
     return Unreachable(f"no server answers at {url}: start one with `windsock serve` or give --url")
 
 
@@ -124,7 +122,5 @@ def refusal(url: str, status: int, problem: Any) -> CliError:
 def _said(problem: dict[str, Any]) -> str:
     errors = problem.get("errors")
     if isinstance(errors, list) and errors:
-        return "; ".join(
-            f"{one.get('field')}: {one.get('message')}" for one in errors if isinstance(one, dict)
-        )
+        return "; ".join(f"{one.get('field')}: {one.get('message')}" for one in errors if isinstance(one, dict))
     return str(problem.get("detail") or problem.get("title") or "refused")

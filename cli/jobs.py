@@ -1,5 +1,6 @@
 """`windsock jobs`, `cancel` and `rerun`."""
 
+import time
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from cli.watched import LogWish
 from cli.watching import watch_jobs
 
 PAGE = 100  # jobs asked for at a time
+_LEAST = {"job": 26, "state": 11, "created": 8, "ran": 6}  # characters: an id is for copying, a state is for reading
 
 
 @command("jobs")
@@ -80,8 +82,8 @@ def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> 
     console = make_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("job", "task", "state", "progress", "created", "ran"):
-        table.add_column(name, no_wrap=True, overflow="fold" if name == "job" else "ellipsis")
-    table.add_column("tags", overflow="ellipsis", no_wrap=True)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(name))
+    table.add_column("tags", no_wrap=True, overflow="ellipsis")
     for job in found:
         seconds = words.run_seconds(job, job["updated_at"] / 1000)
         table.add_row(
@@ -89,7 +91,7 @@ def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> 
             cell(job["task"]),
             state_cell(job["state"]),
             cell(words.progress(job.get("progress"))),
-            cell(words.moment(job["created_at"]), "dim"),
+            cell(words.recent(job["created_at"], time.time()), "dim"),
             cell("" if seconds is None else words.duration(seconds)),
             cell(" ".join(job.get("tags", ())), "dim"),
         )

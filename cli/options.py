@@ -59,9 +59,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def _interruptible(work: Coroutine[Any, Any, Result]) -> Result:
     task = asyncio.current_task()
     if task is not None:
-        with contextlib.suppress(
-            RuntimeError, ValueError, NotImplementedError
-        ):  # not in the main thread; Windows
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not in the main thread; Windows
             for number in (signal.SIGTERM, signal.SIGHUP):
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await work

@@ -20,9 +20,7 @@ _TIMES = ("created_at", "scheduled_at", "started_at", "finished_at", "updated_at
 
 @command("show")
 @click.argument("job_id", metavar="JOB")
-@option(
-    "--log", "log_count", type=click.IntRange(0), default=20, metavar="N", help="Show the last N log entries."
-)
+@option("--log", "log_count", type=click.IntRange(0), default=20, metavar="N", help="Show the last N log entries.")
 @option("--json", "as_json", is_flag=True, help="The whole job as one JSON object, with its log entries.")
 def show(url: str, job_id: str, log_count: int, as_json: bool) -> None:
     """Show all there is about one job.
@@ -113,11 +111,7 @@ def json_lines(value: Any) -> list[str]:
     short = safe_json(value)
     if len(short) <= 80:
         return [short]
-    return [
-        line
-        for part in json.dumps(value, ensure_ascii=False, indent=2).split("\n")
-        for line in safe_lines(part)
-    ]
+    return [line for part in json.dumps(value, ensure_ascii=False, indent=2).split("\n") for line in safe_lines(part)]
 
 
 def _field(console: Console, name: str, value: Text) -> None:

@@ -39,9 +39,7 @@ class Screen(Protocol):
 class Lost(Exception):
     """A connection that ended before the watch did."""
 
-    def __init__(
-        self, why: str, *, code: int | None = None, at_least_s: float = 0.0, leave: bool = False
-    ) -> None:
+    def __init__(self, why: str, *, code: int | None = None, at_least_s: float = 0.0, leave: bool = False) -> None:
         super().__init__(why)
         self.why = why
         self.code = code  # the server's close code
@@ -55,9 +53,7 @@ class Stream:
     Duties in call order: `follow` until every job is done; each connection: open, greet, read; then wait.
     """
 
-    def __init__(
-        self, url: str, watch: Watch, screen: Screen, *, known: bool = False, backoff: Backoff
-    ) -> None:
+    def __init__(self, url: str, watch: Watch, screen: Screen, *, known: bool = False, backoff: Backoff) -> None:
         self._url = url
         self._watch = watch
         self._screen = screen

@@ -28,13 +28,9 @@ class Wish:
 @command("submit")
 @click.argument("task")
 @click.argument("pairs", metavar="[KEY=VALUE]...", nargs=-1)
-@option(
-    "--json", "json_text", metavar="OBJECT", help="All arguments as one JSON object, instead of KEY=VALUE."
-)
+@option("--json", "json_text", metavar="OBJECT", help="All arguments as one JSON object, instead of KEY=VALUE.")
 @option("--queue", metavar="NAME", help="The queue to wait in.  [default: the task's own]")
-@option(
-    "--priority", type=click.IntRange(-10, 10), metavar="N", help="-10 to 10, higher first.  [default: 0]"
-)
+@option("--priority", type=click.IntRange(-10, 10), metavar="N", help="-10 to 10, higher first.  [default: 0]")
 @option(
     "--delay",
     "delay_s",

@@ -48,13 +48,15 @@ def moment(at: int | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at / 1000).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def recent(at: int, now: float) -> str:
+    """As short as it is clear: the time if it was today, else the date and the minute."""
+    told = moment(at)
+    return told[11:] if told[:10] == moment(int(now * 1000))[:10] else told[:16]
+
+
 def iso(at: int | None) -> str:
     """Milliseconds since the epoch as ISO 8601 with the zone, for programs; "" for none."""
-    return (
-        ""
-        if at is None
-        else datetime.fromtimestamp(at / 1000).astimezone().isoformat(timespec="milliseconds")
-    )
+    return "" if at is None else datetime.fromtimestamp(at / 1000).astimezone().isoformat(timespec="milliseconds")
 
 
 def clock(at: int) -> str:

@@ -132,7 +132,7 @@ class StreamHandler(WebSocketHandler):
     def get_websocket_protocol(self) -> StreamProtocol | None:
         """Ours, where the request is one Tornado would take."""
         protocol = super().get_websocket_protocol()
-        return None if protocol is None else StreamProtocol(self, False, protocol.params)
+        return StreamProtocol(self, False, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
 
     def open(self, *args: str, **kwargs: str) -> None:
         """The upgrade is done: a client joins, and has to say hello."""

@@ -1,8 +1,8 @@
 """The node's table of who listens to what.
 
 `on_message` is a plain function and never waits: it applies a change to its topic and to every window and tells those
-who watch. What has to be read from the store (a job somebody has begun to watch, an older piece of a log, the end of a big
-result, everything after the link was away) is read by tasks of the hub's own.
+who watch. What has to be read from the store (a job somebody has begun to watch, an older piece of a log, the end of a
+big result, everything after the link was away) is read by tasks of the hub's own.
 """
 
 import asyncio

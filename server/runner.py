@@ -1,6 +1,7 @@
 """One job from claim to verdict.
 
-The road: `start` → `_call` (bind the arguments, run the function) → an end for whatever came out → `Reporter.finish`. What may happen on the way is an interruption with a reason: cancel, timeout, drain, fenced. The function is asked to
+The road: `start` → `_call` (bind the arguments, run the function) → an end for whatever came out → `Reporter.finish`.
+What may happen on the way is an interruption with a reason: cancel, timeout, drain, fenced. The function is asked to
 end; if it does not within the grace, the verdict is given without it.
 """
 

@@ -109,11 +109,11 @@ function newFeed(sub) {
 const FEED_FRAMES = {
   // After a reconnect the snapshot may be a first part only. Rows that it leaves out stay until `live`, so that nothing
   // flickers and the keyboard focus has something to stand on.
-  snapshot(feed, frame) {
+  snapshot(feed, frame, ended) {
     if (feed.replace) feed.jobs = new Map();
     feed.replace = false;
     feed.doubtful = new Set(feed.jobs.keys());
-    putJobs(feed, frame.jobs, [], frame.how === "reset");
+    putJobs(feed, frame.jobs, ended, frame.how === "reset");
     feed.counts = frame.counts;
     feed.loaded = true;
   },

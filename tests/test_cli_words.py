@@ -38,6 +38,12 @@ def test_progress(told: dict[str, object] | None, said: str) -> None:
     assert words.progress(told) == said
 
 
+def test_what_was_today_needs_no_date() -> None:
+    noon = 1_790_000_000_000
+    assert words.recent(noon, noon / 1000) == words.moment(noon)[11:]
+    assert words.recent(noon, noon / 1000 + 90_000) == words.moment(noon)[:16]
+
+
 def test_share_stays_between_nothing_and_all() -> None:
     assert words.share({"done": 5, "total": 0}) is None
     assert words.share({"done": 500, "total": 100}) == 1.0

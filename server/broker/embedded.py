@@ -236,8 +236,8 @@ class EmbeddedRedis:
         try:
             async with asyncio.timeout(timeout_s):
                 if await ask(self._socket, b"SHUTDOWN") != "":  # nobody there, or refused: a script is running
-                    with suppress(ProcessLookupError):
-                        process.terminate()
+                    with suppress(ProcessLookupError):  # not terminate(): it may reap before asyncio does
+                        os.kill(process.pid, signal.SIGTERM)
                 await process.wait()
         except TimeoutError:
             logger.error("redis-server (pid %d) did not end in %.1f s; killing it", process.pid, timeout_s)  # noqa: TRY400

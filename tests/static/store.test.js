@@ -86,6 +86,12 @@ test("an end is noted once, and not for what had ended before", () => {
   assert.deepEqual(store.ended.take(), []);
 });
 
+test("an end that came while offline is noted from the next snapshot", () => {
+  const store = withFeed(job("A", 1));
+  store.apply({ type: "snapshot", sub: 1, jobs: [job("A", 5, "failed")], counts: {}, how: "fresh" }, 0);
+  assert.deepEqual(store.ended.take().map((one) => one.id), ["A"]);
+});
+
 test("an end seen by feed and watch is noted once", () => {
   const store = withFeed(job("A", 1));
   store.openWatch(2, "A");
