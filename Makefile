@@ -39,11 +39,8 @@ lint: $(DEVELOPS) ## style, format and the import ladder
 types: $(DEVELOPS) ## mypy
 	$(BIN)/mypy
 
-bench: $(DEVELOPS) ## every script of benchmarks/
-	@set -e; for script in benchmarks/[a-z]*.py; do \
-		[ -e "$$script" ] || { echo "no script in benchmarks/"; exit 0; }; \
-		echo "== $$script"; $(BIN)/python "$$script"; \
-	done
+bench: $(DEVELOPS) ## what a person feels, in figures; about a minute, loopback only
+	$(BIN)/python benchmarks/felt.py
 
 clean: ## remove what make and the tools wrote; the jobs in .windsock stay
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .hypothesis .mypy_cache .ruff_cache \

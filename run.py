@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from cli.main import COMMANDS
 from server.errors import StartupError
@@ -30,9 +31,21 @@ def flag(name: str, dashes: str | None = None, **options: Any) -> Callable[[Comm
         dashes or "--" + name.replace("_", "-").removesuffix("-s"),
         name,
         default=None,
+        callback=_checked,
         help=f"{shown} [env: {PREFIX}{name.upper()}]",
         **options,
     )
+
+
+def _checked(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """The setting's own check, here so that a refusal names the flag."""
+    if value in (None, ()):
+        return None
+    try:
+        Settings.model_validate({option.name: value})
+    except ValidationError as error:
+        raise click.BadParameter(error.errors()[0]["msg"]) from None
+    return value
 
 
 def flags(*made: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -128,9 +141,7 @@ def worker(verbose: bool, **given: Any) -> None:
 def _settings(**given: Any) -> Settings:
     """The record of all knobs; what the example tasks need to know they find in the environment."""
     try:
-        settings = Settings.read(
-            os.environ, **{name: value for name, value in given.items() if value not in (None, ())}
-        )
+        settings = Settings.read(os.environ, **given)
     except StartupError as error:
         raise click.UsageError(error.message) from None
     os.environ["WINDSOCK_FILES"] = str(settings.files)

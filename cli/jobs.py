@@ -16,7 +16,7 @@ from cli.watched import LogWish
 from cli.watching import watch_jobs
 
 PAGE = 100  # jobs asked for at a time
-_LEAST = {"job": 26, "state": 11, "created": 8, "ran": 6}  # characters: an id is for copying, a state is for reading
+_MAY_WRAP = ("task", "progress", "tags")  # the rest is for copying, or says too little when cut
 
 
 @command("jobs")
@@ -81,9 +81,8 @@ def _columns(job: dict[str, Any]) -> list[str]:
 def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> None:
     console = make_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "task", "state", "progress", "created", "ran"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(name))
-    table.add_column("tags", no_wrap=True, overflow="ellipsis")
+    for name in ("job", "task", "state", "progress", "created", "ran", "tags"):
+        table.add_column(name, no_wrap=name not in _MAY_WRAP, overflow="ellipsis")
     for job in found:
         seconds = words.run_seconds(job, job["updated_at"] / 1000)
         table.add_row(

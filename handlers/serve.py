@@ -6,8 +6,12 @@ import ipaddress
 import logging
 import os
 import signal
+import threading
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import FrameType
 
 from handlers.app import WebServer
 from server.errors import StartupError
@@ -17,6 +21,8 @@ from server.registry import Registry
 from server.settings import Settings
 
 log = logging.getLogger("windsock")
+HURRY_S = 1.5  # after a second signal the process ends, stopped or not
+THREADS_S = 0.5  # threads of jobs that have not ended by then are left to their end with the process
 
 
 def load_tasks(settings: Settings) -> Registry:
@@ -67,8 +73,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         web.bind()  # first, so that a port that is taken is known before Redis is started
         await signals.unless_stopped(node.start())
         web.start()
-        gc.collect()
-        gc.freeze()  # what is there now stays: the collector need not look at it again
+        calm_collector()
         if not signals.stopping.is_set():
             ready(web.url)
         await signals.stopping.wait()
@@ -81,6 +86,13 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         signals.close()
 
 
+def calm_collector() -> None:
+    """What is there after the start stays: the collector need not look at it again, nor look so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 async def work(settings: Settings, ready: Callable[[str], None]) -> None:
     """Run jobs, without HTTP, until a signal says to stop."""
     registry = load_tasks(settings)
@@ -90,6 +102,7 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
     signals = Signals()
     try:
         await signals.unless_stopped(node.start())
+        calm_collector()
         if not signals.stopping.is_set():
             ready(node.id)
         await signals.stopping.wait()
@@ -101,42 +114,71 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 class Signals:
-    """SIGTERM and Ctrl-C: the first one drains, the second stops at once, a third ends the process where it stands."""
+    """SIGTERM and Ctrl-C: the first one drains, the second stops at once, a third ends the process where it stands.
+
+    They are plain handlers, not the loop's: a task may block the loop, and the process must end nevertheless.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._count = 0
         self.stopping = asyncio.Event()
         self.hurried = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._on_signal)
+        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def _on_signal(self) -> None:
-        if self.hurried.is_set():
-            os._exit(130)
-        (self.hurried if self.stopping.is_set() else self.stopping).set()
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 2:
+            os._exit(128 + number)
+        event = self.hurried if self._count == 2 else self.stopping
+        self._loop.call_soon_threadsafe(event.set)
+        if self._count == 2:
+            last = threading.Timer(HURRY_S, os._exit, [128 + number])
+            last.daemon = True
+            last.start()
 
-    async def unless_stopped(self, work: Awaitable[None]) -> None:
-        """Do some work, or leave it when told to stop."""
-        await _first(work, self.stopping)
+    async def unless_stopped(self, work: Awaitable[None]) -> bool:
+        """Do some work, or leave it when told to stop; whether it was done."""
+        return await _first(work, self.stopping)
 
-    async def unless_hurried(self, work: Awaitable[None]) -> None:
-        """Do some work, or leave it when told to hurry."""
-        await _first(work, self.hurried)
+    async def unless_hurried(self, work: Awaitable[None]) -> bool:
+        """Do some work, or leave it when told to hurry; whether it was done."""
+        return await _first(work, self.hurried)
 
     def close(self) -> None:
         """Signals mean what they meant before."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.remove_signal_handler(number)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
-async def _first(work: Awaitable[None], event: asyncio.Event) -> None:
+async def _first(work: Awaitable[None], event: asyncio.Event) -> bool:
     doing = asyncio.ensure_future(work)
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.wait([doing, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if doing.done():
         doing.result()
-        return
+        return not event.is_set()
     doing.cancel()
     with suppress(asyncio.CancelledError):
         await doing
+    return False
+
+
+class Threads:
+    """The threads of a process, at its end: Python waits for all of them, and nobody can stop one."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(thread_name_prefix="windsock")  # ours, to be able to let go of it
+        asyncio.get_running_loop().set_default_executor(self._pool)
+
+    async def leave(self) -> None:
+        """End the process here if a job's thread does not end soon; its job was given back or has its verdict."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + THREADS_S
+        while left := [one.name for one in threading.enumerate() if not one.daemon and one.is_alive()][1:]:
+            if time.monotonic() > deadline:
+                log.warning("%d threads of jobs do not end; ending without them", len(left))
+                logging.shutdown()
+                os._exit(0)
+            await asyncio.sleep(0.01)

@@ -160,6 +160,8 @@ class Session:
             hello = parse(Hello, frame)
         except Invalid as error:
             raise Violation(CloseCode.PROTOCOL_VIOLATION, f"hello: {error}"[:120]) from None
+        if hello.token is not None:
+            raise Violation(CloseCode.UNAUTHENTICATED, "tokens are not built yet: leave it out")
         self.greeted = True
         settings = self._node.settings
         self._client.reply(

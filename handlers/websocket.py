@@ -17,7 +17,7 @@ from handlers.base import Door, Handler, refuse_foreign
 from handlers.session import Session, Violation
 from server.client import Client
 from server.codec import JSON, MSGPACK, Codec
-from server.errors import BadRequest, TooMany, Unavailable
+from server.errors import BadRequest, TooMany
 from server.node import Node
 from server.protocol import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, CloseCode, FrameType
 
@@ -114,8 +114,6 @@ class StreamHandler(WebSocketHandler):
         """Refuse before the upgrade: strangers, too many, subprotocols nobody here speaks."""
         refuse_foreign(self.request, self._door, unsafe=True)
         self.address = self.request.remote_ip or ""
-        if self._node.draining:
-            raise Unavailable("this node is draining", after_s=5.0)
         self._sockets.admit(self.address)
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if offered and not any(name.strip() in CODECS for name in offered.split(",")):

@@ -7,6 +7,7 @@ Stop is the same backwards: the beat goes on until the jobs have ended or were g
 import asyncio
 import logging
 import os
+import re
 import secrets
 import socket
 import time
@@ -73,7 +74,7 @@ class Node:
             async with asyncio.timeout(OPEN_S):
                 await self._until_open()
         except TimeoutError:
-            raise StartupError(f"no answer from Redis at {self.settings.redis} within {OPEN_S:g} s") from None
+            raise StartupError(f"no answer from Redis at {_shown(self.settings.redis)} within {OPEN_S:g} s") from None
         if self._embedded is not None:
             await self._inherit()
 
@@ -263,3 +264,8 @@ class Node:
                 await self.broker.rescue(self.id)
         except (WindsockError, TimeoutError) as error:
             log.info("no farewell: %s", error)
+
+
+def _shown(url: str | None) -> str:
+    """A Redis URL for people: without password, and without a query, which may hold one."""
+    return re.sub(r"//.*@", "//", (url or "the private redis-server").partition("?")[0])

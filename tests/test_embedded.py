@@ -154,6 +154,7 @@ async def test_stop_while_it_is_being_started_again_leaves_nothing(tmp_path: Pat
 # Its owner dies
 
 
+@orphaned  # its threads may take a moment longer
 @needs_setpriv
 @each_program
 @gen_test

@@ -235,7 +235,8 @@ class EmbeddedRedis:
     async def _shut_down(self, process: Process, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                if await ask(self._socket, b"SHUTDOWN") != "":  # nobody there, or refused: a script is running
+                told = await ask(self._socket, b"SHUTDOWN") == ""
+                if not told and process.returncode is None:  # nobody listens yet, or a script is running
                     with suppress(ProcessLookupError):  # not terminate(): it may reap before asyncio does
                         os.kill(process.pid, signal.SIGTERM)
                 await process.wait()
