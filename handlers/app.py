@@ -7,10 +7,10 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application
 
 from handlers.about import HealthHandler, NodesHandler, ReadyHandler, TasksHandler
 from handlers.base import Door, NotFoundHandler, log_request
+from handlers.intake import UNBOUNDED, MeasuredApplication
 from handlers.jobs import CommandHandler, JobHandler, JobsHandler, LogHandler, UnbuiltHandler
 from handlers.pages import STATIC, FilesHandler, PageHandler
 from handlers.websocket import Sockets, StreamHandler
@@ -21,10 +21,10 @@ log = logging.getLogger("windsock.http")
 JOB = r"/api/jobs/([A-Za-z0-9]{1,64})"
 
 
-def make_application(node: Node, sockets: Sockets, door: Door) -> Application:
+def make_application(node: Node, sockets: Sockets, door: Door) -> MeasuredApplication:
     """The routes, wired to a node."""
     wired: dict[str, Any] = {"node": node, "door": door}
-    return Application(
+    return MeasuredApplication(
         [
             (r"/", PageHandler, wired),
             (r"/static/(.+)", FilesHandler, {**wired, "path": str(STATIC)}),
@@ -42,6 +42,7 @@ def make_application(node: Node, sockets: Sockets, door: Door) -> Application:
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=wired,
+        body_bytes=node.settings.body_bytes,
         log_function=log_request,
         compress_response=False,
         websocket_max_message_size=node.settings.message_bytes,
@@ -59,7 +60,7 @@ class WebServer:
         self.application = make_application(node, self.sockets, Door(settings.host, settings.allow_host))
         self._server = HTTPServer(
             self.application,
-            max_body_size=settings.body_bytes,
+            max_body_size=UNBOUNDED,  # the application takes the measure
             max_buffer_size=settings.body_bytes + 64 * 1024,
             max_header_size=32 * 1024,
             idle_connection_timeout=settings.header_s,

@@ -1,14 +1,15 @@
 """What all handlers share: who may ask, in which format, and how a refusal is answered."""
 
+import asyncio
 import ipaddress
 import logging
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
 from handlers.problem import MEDIA_TYPE, problem
 from server.codec import JSON, MSGPACK, Codec
@@ -19,7 +20,6 @@ from server.errors import (
     Invalid,
     MethodNotAllowed,
     NotFound,
-    TooLarge,
     Unavailable,
     UnsupportedMedia,
     WindsockError,
@@ -27,7 +27,9 @@ from server.errors import (
 from server.node import Node
 
 log = logging.getLogger("windsock.http")
+Result = TypeVar("Result")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+METHODS = ("GET", "HEAD", "POST", "DELETE")  # those that any resource here knows
 # Everything the page needs comes from this server; nothing is inline.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets};"
@@ -92,16 +94,8 @@ def _authority(origin: str) -> str:
         return ""
 
 
-class Handler(RequestHandler):
-    """A handler of the API: `self.node` is what it calls, `answer` is how it writes."""
-
-    node: Node
-    door: Door
-
-    def initialize(self, node: Node, door: Door) -> None:
-        """Take what the application was wired with."""
-        self.node = node
-        self.door = door
+class Answering(RequestHandler):
+    """What every answer has in common, those of the files and of the socket too: headers, refusals, log lines."""
 
     def set_default_headers(self) -> None:
         """Headers of every answer, errors included."""
@@ -111,9 +105,51 @@ class Handler(RequestHandler):
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         self.set_header("Cache-Control", "no-store")
 
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Every refusal and every fault as a problem."""
+        error = refusal_of(status_code, kwargs.get("exc_info", (None, None, None))[1])
+        self.set_status(error.status)
+        self.set_header("Content-Type", MEDIA_TYPE)
+        if error.after_s is not None:
+            self.set_header("Retry-After", str(max(1, math.ceil(error.after_s))))
+        if isinstance(error, MethodNotAllowed):
+            self.set_header("Allow", ", ".join(self._methods()))
+        self.finish(JSON.encode(problem(error)))
+
+    def _methods(self) -> list[str]:
+        """Those that this handler has made its own; HEAD stands on GET."""
+        own = [
+            name for name in METHODS if getattr(type(self), name.lower()) is not getattr(RequestHandler, name.lower())
+        ]
+        return own if "GET" in own else [name for name in own if name != "HEAD"]
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Success is quiet, refusals are info, our faults are loud."""
+        if isinstance(value, WindsockError | HTTPError):
+            log.info("%s %s refused: %s", self.request.method, self.request.path, value)
+        else:
+            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+
+class Handler(Answering):
+    """A handler of the API: `self.node` is what it calls, `answer` is how it writes."""
+
+    node: Node
+    door: Door
+
+    def initialize(self, node: Node, door: Door) -> None:
+        """Take what the application was wired with."""
+        self.node = node
+        self.door = door
+        self._waiting: asyncio.Task[Any] | None = None
+
     def prepare(self) -> None:
         """Refuse strangers before anything is read."""
         refuse_foreign(self.request, self.door, unsafe=self.request.method not in SAFE_METHODS)
+
+    def head(self, *arguments: str) -> Awaitable[None] | None:
+        """As GET; Tornado leaves the body out."""
+        return self.get(*arguments)
 
     def compute_etag(self) -> None:
         """No hash of every body; the one ETag there is, a job's cursor, is set where it is known."""
@@ -134,7 +170,7 @@ class Handler(RequestHandler):
         """The decoded body.
 
         Raises:
-            UnsupportedMedia, TooLarge, BadRequest: it cannot be read.
+            UnsupportedMedia, BadRequest: it cannot be read.
         """
         media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         codecs = {codec.media_type: codec for codec in (JSON, MSGPACK)}
@@ -142,8 +178,6 @@ class Handler(RequestHandler):
             raise UnsupportedMedia("batches are not built yet: submit one job per request")
         if media_type not in codecs:
             raise UnsupportedMedia(f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}")
-        if len(self.request.body) > self.node.settings.body_bytes:
-            raise TooLarge(f"a body of {len(self.request.body)} bytes; the limit is {self.node.settings.body_bytes}")
         return codecs[media_type].decode(self.request.body)
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
@@ -163,23 +197,23 @@ class Handler(RequestHandler):
             raise Invalid.field(name, f"from {least} to {most}")
         return value
 
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Every refusal and every fault as a problem."""
-        error = refusal_of(status_code, kwargs.get("exc_info", (None, None, None))[1])
-        self.set_status(error.status)
-        self.set_header("Content-Type", MEDIA_TYPE)
-        if error.after_s is not None:
-            self.set_header("Retry-After", str(max(1, math.ceil(error.after_s))))
-        self.finish(JSON.encode(problem(error)))
+    async def while_connected(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What `work` gives, which may take long; given up when the client goes away.
 
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Success is quiet, refusals are info, our faults are loud."""
-        if isinstance(value, WindsockError):
-            log.info("%s %s refused: %s", self.request.method, self.request.path, value)
-        elif isinstance(value, HTTPError):
-            log.info("%s %s: %s", self.request.method, self.request.path, value)
-        else:
-            log.error("%s %s failed", self.request.method, self.request.path, exc_info=(typ, value, tb))
+        Raises:
+            Finish: the client is gone.
+        """
+        self._waiting = task = asyncio.ensure_future(work)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise Finish from None
+
+    def on_connection_close(self) -> None:
+        """Nobody waits for the answer any more."""
+        super().on_connection_close()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
 
 def refusal_of(status: int, error: BaseException | None) -> WindsockError:
@@ -187,14 +221,16 @@ def refusal_of(status: int, error: BaseException | None) -> WindsockError:
     if isinstance(error, WindsockError):
         return error
     known: dict[int, WindsockError] = {
-        400: BadRequest("the request cannot be understood"),
         403: Forbidden("not allowed"),
         404: NotFound("no such page"),
         405: MethodNotAllowed("this method is not known here"),
-        413: TooLarge("the body is over its limit"),
         503: Unavailable("not now"),
     }
-    return known.get(status) or InternalError("this server made a mistake; its log says more")
+    if status in known:
+        return known[status]
+    if 400 <= status < 500:
+        return BadRequest("the request cannot be understood")
+    return InternalError("this server made a mistake; its log says more")
 
 
 class NotFoundHandler(Handler):

@@ -11,7 +11,7 @@ from server.window import Match
 
 DEFAULT_LIMIT = 50
 LOG_LIMIT = 1000
-_WAIT = re.compile(r"(?:^|[;,])\s*wait=(\d{1,6})\s*(?:$|[;,])")
+_WAIT = re.compile(r"(?:^|[;,])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[;,])", re.IGNORECASE | re.ASCII)
 
 
 class JobsHandler(Handler):
@@ -29,7 +29,7 @@ class JobsHandler(Handler):
         submission = parse(Submission, body)
         wait_s = self._wait_s()
         if wait_s > 0:
-            job, end = await self.node.queue.submit_and_wait(submission, wait_s)
+            job, end = await self.while_connected(self.node.queue.submit_and_wait(submission, wait_s))
             self.set_header("Preference-Applied", f"wait={wait_s:g}")
         else:
             job, end = await self.node.queue.submit(submission), None
@@ -68,10 +68,12 @@ class JobHandler(Handler):
             self._answer(await self.node.queue.get(job_id))
             return
         wait_s = self.number("wait", 0, 0, int(self.node.settings.wait_s))
-        detail = await self.node.queue.poll(job_id, after, wait_s)
+        detail = await self.while_connected(self.node.queue.poll(job_id, after, wait_s))
         if detail is None:
             self.set_status(304)
             self.set_header("ETag", f'W/"{after}"')
+            self.set_header("Cache-Control", "no-cache")
+            self.set_header("Vary", "Accept")
             self.finish()
         else:
             self._answer(detail)

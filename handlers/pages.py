@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import StaticFileHandler
 
-from handlers.base import CONTENT_SECURITY_POLICY, Door, Handler, refuse_foreign
+from handlers.base import CONTENT_SECURITY_POLICY, Answering, Door, Handler, refuse_foreign
 from server.node import Node
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -28,7 +28,7 @@ class PageHandler(Handler):
         self.finish((STATIC / "index.html").read_bytes())
 
 
-class FilesHandler(StaticFileHandler):
+class FilesHandler(Answering, StaticFileHandler):
     """Files below `static/`, and never any other."""
 
     def initialize(self, path: str, node: Node, door: Door) -> None:  # type: ignore[override]
@@ -43,8 +43,4 @@ class FilesHandler(StaticFileHandler):
     def set_extra_headers(self, path: str) -> None:
         """Modules are asked for again each time, cheaply: by ETag."""
         self.set_header("Cache-Control", "no-cache")
-        self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Content-Security-Policy", _policy(self))
-
-    write_error = Handler.write_error
-    log_exception = Handler.log_exception

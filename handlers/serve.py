@@ -68,22 +68,22 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     check_host(settings)
     node = Node(settings, load_tasks(settings), serves=True)
     web = WebServer(node)
-    signals = Signals()
+    signals, threads = Signals(), Threads()
     try:
         web.bind()  # first, so that a port that is taken is known before Redis is started
-        await signals.unless_stopped(node.start())
-        web.start()
-        calm_collector()
-        if not signals.stopping.is_set():
+        if await signals.unless_stopped(node.start()):
+            web.start()
+            calm_collector()
             ready(web.url)
-        await signals.stopping.wait()
-        log.info("stopping; a second signal stops at once")
-        await web.drain()
-        await signals.unless_hurried(node.drain(settings.drain_s))
+            await signals.stopping.wait()
+            log.info("stopping; a second signal stops at once")
+            await web.drain()
+            await signals.unless_hurried(node.drain(settings.drain_s))
     finally:
         await web.stop()
         await node.stop()
         signals.close()
+    await threads.leave()
 
 
 def calm_collector() -> None:
@@ -99,18 +99,18 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
     if not len(registry):
         raise StartupError("a worker without tasks has nothing to do: name some with --tasks")
     node = Node(settings, registry, serves=False)
-    signals = Signals()
+    signals, threads = Signals(), Threads()
     try:
-        await signals.unless_stopped(node.start())
-        calm_collector()
-        if not signals.stopping.is_set():
+        if await signals.unless_stopped(node.start()):
+            calm_collector()
             ready(node.id)
-        await signals.stopping.wait()
-        log.info("stopping; a second signal stops at once")
-        await signals.unless_hurried(node.drain(settings.drain_s))
+            await signals.stopping.wait()
+            log.info("stopping; a second signal stops at once")
+            await signals.unless_hurried(node.drain(settings.drain_s))
     finally:
         await node.stop()
         signals.close()
+    await threads.leave()
 
 
 class Signals:
@@ -176,7 +176,7 @@ class Threads:
         """End the process here if a job's thread does not end soon; its job was given back or has its verdict."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + THREADS_S
-        while left := [one.name for one in threading.enumerate() if not one.daemon and one.is_alive()][1:]:
+        while left := [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]:
             if time.monotonic() > deadline:
                 log.warning("%d threads of jobs do not end; ending without them", len(left))
                 logging.shutdown()

@@ -94,6 +94,8 @@ class Session:
             if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
                 raise Violation(CloseCode.PROTOCOL_VIOLATION, "a frame is a map with a type")
             self._frame(frame)
+            if self._client.closed:  # by what came before it in this message
+                return
 
     def _frame(self, frame: dict[str, Any]) -> None:
         if not self.greeted:
@@ -110,7 +112,7 @@ class Session:
         wait_s = self._allowance.take(self._loop.time())
         if wait_s == 0 and len(self._tasks) < MAX_UNDER_WAY:
             return True
-        if self._allowance.refused >= self._node.settings.commands_refused:
+        if self._allowance.refused > self._node.settings.commands_refused:
             raise Violation(CloseCode.RATE_LIMITED, "too many commands")
         self._refuse(frame, TooMany("too many commands", after_s=round(max(wait_s, 0.05), 3)))
         return False
@@ -141,7 +143,7 @@ class Session:
             self._client.reply(FrameType.ERROR, **_address(frame), code="internal", message="our fault", retryable=True)
 
     def _refuse(self, frame: dict[str, Any], error: WindsockError) -> None:
-        log.info("%s: %s refused: %s", self._client.id, frame["type"], error)
+        log.info("%s: %.40r refused: %s", self._client.id, frame["type"], error)
         fields: dict[str, Any] = {
             "code": error.code.value,
             "message": error.message,
@@ -179,7 +181,7 @@ class Session:
             },
         )
         self._node.hub.join(self._client)
-        for wish in hello.subscribe[: settings.subscriptions + 1]:
+        for wish in hello.subscribe:
             self._command(
                 {**wish, "type": "subscribe"} if isinstance(wish, dict) else {"type": "subscribe", "sub": None}
             )

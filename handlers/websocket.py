@@ -13,7 +13,8 @@ from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
-from handlers.base import Door, Handler, refuse_foreign
+from handlers.base import Answering, Door, refuse_foreign
+from handlers.framing import StreamProtocol
 from handlers.session import Session, Violation
 from server.client import Client
 from server.codec import JSON, MSGPACK, Codec
@@ -23,7 +24,6 @@ from server.protocol import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, CloseCode, Fr
 
 log = logging.getLogger("windsock.websocket")
 CODECS = {SUBPROTOCOL_MSGPACK: MSGPACK, SUBPROTOCOL_JSON: JSON}
-TOO_BIG = 1009  # what Tornado closes with when a message is over its limit
 
 
 class Sockets:
@@ -91,15 +91,7 @@ class Sockets:
                 await asyncio.wait_for(self._emptied.wait(), 1.0)
 
 
-class StreamProtocol(WebSocketProtocol13):
-    """Tornado's protocol with our close code for a message over the limit."""
-
-    def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Close; 1009 becomes ours."""
-        super().close(CloseCode.FRAME_TOO_LARGE if code == TOO_BIG else code, reason)
-
-
-class StreamHandler(WebSocketHandler):
+class StreamHandler(Answering, WebSocketHandler):
     """One connection. Owns its session and its client; both end in the same step as the socket."""
 
     def initialize(self, node: Node, door: Door, sockets: Sockets) -> None:
@@ -113,11 +105,23 @@ class StreamHandler(WebSocketHandler):
     async def prepare(self) -> None:
         """Refuse before the upgrade: strangers, too many, subprotocols nobody here speaks."""
         refuse_foreign(self.request, self._door, unsafe=True)
+        if self.request.method == "GET" and not self._is_handshake():
+            raise BadRequest("this is a WebSocket: connect with RFC 6455, version 13")
         self.address = self.request.remote_ip or ""
         self._sockets.admit(self.address)
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if offered and not any(name.strip() in CODECS for name in offered.split(",")):
             raise BadRequest(f"subprotocols spoken here: {', '.join(CODECS)}")
+
+    def _is_handshake(self) -> bool:
+        headers = self.request.headers
+        connection = {word.strip().lower() for word in headers.get("Connection", "").split(",")}
+        return (
+            headers.get("Upgrade", "").lower() == "websocket"
+            and "upgrade" in connection
+            and headers.get("Sec-WebSocket-Version") in ("7", "8", "13")
+            and "Sec-WebSocket-Key" in headers
+        )
 
     def check_origin(self, origin: str) -> bool:
         """`prepare` has looked already."""
@@ -130,7 +134,7 @@ class StreamHandler(WebSocketHandler):
     def get_websocket_protocol(self) -> StreamProtocol | None:
         """Ours, where the request is one Tornado would take."""
         protocol = super().get_websocket_protocol()
-        return StreamProtocol(self, False, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
+        return StreamProtocol(self, protocol.params) if isinstance(protocol, WebSocketProtocol13) else None
 
     def open(self, *args: str, **kwargs: str) -> None:
         """The upgrade is done: a client joins, and has to say hello."""
@@ -140,35 +144,46 @@ class StreamHandler(WebSocketHandler):
         self._session = Session(self._node, self.client)
         self._heard = self._pinged = loop.time()
         self._hello_timer = loop.call_later(self._node.settings.hello_s, self._no_hello)
+        self._limit(self._node.settings.hello_bytes)
         self.set_nodelay(True)
+
+    def _limit(self, max_bytes: int) -> None:
+        if isinstance(self.ws_connection, StreamProtocol):
+            self.ws_connection.limit(max_bytes)
 
     def _no_hello(self) -> None:
         if self._session is not None and not self._session.greeted:
             self.end(CloseCode.NO_HELLO, "no hello in time")
 
+    def on_text(self, data: bytes) -> None:
+        """A text message."""
+        self._take(data, binary=False)
+
     def on_message(self, message: str | bytes) -> None:
+        """A binary message: text comes by `on_text`, before Tornado decodes it."""
+        self._take(message if isinstance(message, bytes) else message.encode(), binary=True)
+
+    def _take(self, data: bytes, *, binary: bool) -> None:
         """A whole message; what the session has to wait for is its own task."""
-        if self._session is None:
+        session = self._session
+        if session is None:
             return
         self._heard = asyncio.get_running_loop().time()
+        greeted = session.greeted
         try:
-            self._session.receive(self._decode(message))
+            session.receive(self._decode(data, binary=binary))
         except Violation as violation:
             self.end(violation.code, violation.reason)
         except Exception:
             log.exception("%s: a message could not be handled", self.client.id)
             self.end(CloseCode.OVERLOADED, "our fault; the log says more")
+        if session.greeted and not greeted:
+            self._limit(self._node.settings.message_bytes)
 
-    def _decode(self, message: str | bytes) -> Any:
-        if isinstance(message, bytes) is not self._codec.binary:
-            raise Violation(
-                CloseCode.PROTOCOL_VIOLATION,
-                f"messages are {'binary' if self._codec.binary else 'text'} here",
-            )
-        data = message if isinstance(message, bytes) else message.encode("utf-8", "surrogatepass")
-        assert self._session is not None
-        if not self._session.greeted and len(data) > self._node.settings.hello_bytes:
-            raise Violation(CloseCode.FRAME_TOO_LARGE, f"over {self._node.settings.hello_bytes} bytes before hello")
+    def _decode(self, data: bytes, *, binary: bool) -> Any:
+        if binary is not self._codec.binary:
+            kind = "binary" if self._codec.binary else "text"
+            raise Violation(CloseCode.PROTOCOL_VIOLATION, f"messages are {kind} here")
         try:
             return self._codec.decode(data)
         except BadRequest as error:
@@ -200,21 +215,23 @@ class StreamHandler(WebSocketHandler):
 
     async def send(self, message: bytes) -> bool:
         """Write one message; returns when the kernel has all of it."""
+        written = self._write(message)
+        while written is not None and not written.done():
+            before = self._unwritten()
+            await asyncio.wait([written], timeout=self._node.settings.write_s)
+            if not written.done() and self._unwritten() >= before:
+                log.info("%s: takes nothing for %g s", self.client.id, self._node.settings.write_s)
+                self._abort()
+        return written is not None and written.exception() is None
+
+    def _write(self, message: bytes) -> "asyncio.Future[None] | None":
+        """Begin to write; None when the client is gone. Nobody has to look at what becomes of it."""
         try:
             written = asyncio.ensure_future(self.write_message(message, binary=self._codec.binary))
         except WebSocketClosedError:
-            return False
-        try:
-            while not written.done():
-                before = self._unwritten()
-                await asyncio.wait([written], timeout=self._node.settings.write_s)
-                if not written.done() and self._unwritten() >= before:
-                    log.info("%s: takes nothing for %g s", self.client.id, self._node.settings.write_s)
-                    self._abort()
-            await written
-        except (WebSocketClosedError, StreamClosedError):
-            return False
-        return True
+            return None
+        written.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return written
 
     def _unwritten(self) -> int:
         stream = self.ws_connection.stream if self.ws_connection is not None else None
@@ -227,12 +244,10 @@ class StreamHandler(WebSocketHandler):
         log.info("%s: closed with %d: %s", self.client.id, code, reason)
         reason = reason.encode()[:120].decode("utf-8", "ignore")
         bye = {"type": "bye", "code": int(code), "reason": reason, "retry": code >= CloseCode.TOO_SLOW}
+        message = self.client.last_words(bye)
         self._leave()
-        try:
-            self.write_message(self._codec.join([self._codec.encode(bye)]), binary=self._codec.binary)
-        except WebSocketClosedError:
-            return
-        self.close(int(code), reason)
+        if self._write(message) is not None:
+            self.close(int(code), reason)
 
     def _abort(self) -> None:
         self._leave()
@@ -259,6 +274,3 @@ class StreamHandler(WebSocketHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """No bodies here."""
-
-    write_error = Handler.write_error
-    log_exception = Handler.log_exception

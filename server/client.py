@@ -1,6 +1,7 @@
 """One connected browser or program, as the hub knows it: an outbox, and a pump that empties it batch by batch."""
 
 import asyncio
+import logging
 import time
 from functools import partial
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from server.subscription import FeedSubscription, JobSubscription, Phase, Subscr
 from server.topic import Topic
 from server.window import Match
 
+log = logging.getLogger("windsock.client")
+MAX_OWED = 1000  # replies; a client that asks and does not read is ended
+
 
 class Transport(Protocol):
     """How bytes leave. `handlers.websocket` has one."""
@@ -21,8 +25,8 @@ class Transport(Protocol):
     async def send(self, message: bytes) -> bool:
         """Returns when the kernel has taken the message; False when the client is gone."""
 
-    def close(self, code: CloseCode, reason: str) -> None:
-        """End the connection."""
+    def end(self, code: CloseCode, reason: str) -> None:
+        """Say the last words and close the connection."""
 
 
 class Client:
@@ -107,13 +111,23 @@ class Client:
 
     def announce(self, frame: dict[str, Any]) -> None:
         """The same with the frame as a value: the hub speaks to all its clients by it."""
-        if not self.closed:
-            self.outbox.reply(frame)
+        if self.closed:
+            return
+        self.outbox.reply(frame)
+        if self.outbox.owed > MAX_OWED:
+            self.end(CloseCode.TOO_SLOW, "too many answers were not read")
+        else:
             self.pump()
 
     def heartbeat(self) -> None:
-        """Nothing else was said for a while."""
-        self.reply(FrameType.HEARTBEAT, now=time.time_ns() // 1_000_000)
+        """Nothing else was said for a while. To a client that is slow to take a batch there is nothing to say."""
+        if self._pumping is None:
+            self.reply(FrameType.HEARTBEAT, now=time.time_ns() // 1_000_000)
+
+    def last_words(self, frame: dict[str, Any]) -> bytes:
+        """The last message: what is owed, as far as it fits into a batch, and this frame."""
+        batch, _ = self.outbox.take(self._loop.time())
+        return self._codec.join([*batch, self._codec.encode(frame)])
 
     def look(self, *, hidden: bool) -> None:
         """Whether anybody looks: to a hidden page updates come rarely, ends at once."""
@@ -130,19 +144,27 @@ class Client:
 
     async def _pump(self) -> None:
         try:
-            while not self.closed:
-                batch, attention = self.outbox.take(self._loop.time())
-                for subscription in attention:
-                    self._attend(subscription)
-                if not batch:
-                    break
-                if not await self._transport.send(self._codec.join(batch)):
-                    break
-                self.last_sent = self._loop.time()
+            await self._send_owed()
+        except Exception:
+            self._fault("what it is owed cannot be sent")
         finally:
             self._pumping = None
         if self.outbox.due_s is not None and not self.closed:
             self._wake_in(self.outbox.due_s)
+
+    async def _send_owed(self) -> None:
+        while not self.closed:
+            batch, attention = self.outbox.take(self._loop.time())
+            for subscription in attention:
+                self._attend(subscription)
+            if not batch or not await self._transport.send(self._codec.join(batch)):
+                return
+            self.last_sent = self._loop.time()
+
+    def _fault(self, what: str) -> None:
+        """A mistake of ours: the log has it, and the client comes back instead of waiting for ever."""
+        log.error("%s: %s", self.id, what, exc_info=True)
+        self.end(CloseCode.OVERLOADED, "our fault; the log says more")
 
     def _attend(self, subscription: Subscription) -> None:
         if subscription.phase is Phase.ENDED:
@@ -154,6 +176,9 @@ class Client:
         """Fetch the piece of the log that a subscription is behind with."""
         try:
             found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
+        except Exception:
+            self._fault("the log cannot be read")
+            return
         finally:
             self._reads.pop(subscription, None)
         if found is not None:
@@ -188,4 +213,4 @@ class Client:
 
     def end(self, code: CloseCode, reason: str) -> None:
         """End the connection from this side."""
-        self._transport.close(code, reason)
+        self._transport.end(code, reason)

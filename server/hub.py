@@ -12,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 import msgpack
 
-from server.broker import Broker, Change, ListWish, LogPiece
+from server.broker import Broker, Change, LogPiece
 from server.errors import NotFound, Unavailable
 from server.job import Job, JobDetail, JobState
+from server.reading import entry_of, list_wish, piece_runs
 from server.settings import Settings
-from server.topic import Entry, Gap, Run, Topic, runs
+from server.topic import Gap, Run, Topic
 from server.window import Match, Window
 
 log = logging.getLogger("windsock.hub")
@@ -47,8 +48,10 @@ class Hub:
         self._settings = settings
         self._topics: dict[str, tuple[Topic, dict[Watcher, None]]] = {}
         self._windows: dict[tuple[Match, int], tuple[Window, dict[Watcher, None]]] = {}
-        self._reads: set[asyncio.Task[None]] = set()
+        self._reads: set[asyncio.Future[None]] = set()
         self._audience: set[Audience] = set()
+        self._outdated: set[Topic | Window] = set()  # being read; to be read again, for something was missed meanwhile
+        self._seq: int | None = None  # number of the last message; None: whatever comes next is right
         self.stale: str | None = None  # why what is shown may be old
 
     async def stop(self) -> None:
@@ -121,8 +124,10 @@ class Hub:
     def on_message(self, data: bytes) -> None:
         """A message of the events channel."""
         if not self._topics and not self._windows:
+            self._seq = None
             return
         seq, changes = self._broker.changes(data)
+        self._follow_seq(seq)
         for change in changes:
             held = self._topics.get(change.id)
             if held is not None:
@@ -133,6 +138,13 @@ class Hub:
                 if window.hungry and not window.loading:
                     self._fill_window(window)
 
+    def _follow_seq(self, seq: int) -> None:
+        """Messages are numbered: a jump means that some were missed, a step back that the store lost data."""
+        expected, self._seq = self._seq, seq
+        if expected is not None and seq != expected + 1:
+            log.info("message %d came after %d: all that is watched is read anew", seq, expected)
+            self.resync()
+
     def _apply(self, topic: Topic, watchers: dict[Watcher, None], change: Change) -> None:
         if change.gone:
             topic.job, topic.missing = None, True
@@ -140,7 +152,7 @@ class Hub:
             return
         topic.apply(change.job)
         if change.first is not None:
-            topic.ring.extend(change.first, [_entry(packed) for packed in change.entries])
+            topic.ring.extend(change.first, [entry_of(packed) for packed in change.entries])
         else:
             topic.ring.skip(change.offset)
         if change.job.ended and topic.outcome is None:
@@ -158,6 +170,7 @@ class Hub:
 
     def on_up(self) -> None:
         """The link is there (again): what was missed is read from the store."""
+        self._seq = None
         if self.stale is not None:
             self.resync()
             self._set_stale(None)
@@ -165,10 +178,14 @@ class Hub:
     def resync(self) -> None:
         """Read all that is watched anew."""
         for topic, _ in self._topics.values():
-            if not topic.loading:
+            if topic.loading:
+                self._outdated.add(topic)
+            else:
                 self._read(self._load_topic(topic))
         for window, _ in self._windows.values():
-            if not window.loading:
+            if window.loading:
+                self._outdated.add(window)
+            else:
                 self._load_window(window)
 
     def on_down(self, why: str) -> None:
@@ -191,7 +208,12 @@ class Hub:
     def _read(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._reads.add(task)
-        task.add_done_callback(self._reads.discard)
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: "asyncio.Future[None]") -> None:
+        self._reads.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a read failed", exc_info=task.exception())
 
     async def _until_read(self, read: Callable[[], Awaitable[Answer]], wanted: Callable[[], bool]) -> Answer | None:
         """What `read` answers, tried again while Redis is away and the answer is still wanted."""
@@ -209,6 +231,9 @@ class Hub:
             detail = await self._until_read(lambda: self._detail(topic), lambda: topic.id in self._topics)
         finally:
             topic.loading = False
+        if self._was_outdated(topic):
+            self._read(self._load_topic(topic))
+            return
         if detail is None:
             topic.job, topic.missing = None, True
         else:
@@ -221,6 +246,12 @@ class Hub:
             self._tell(held[1])
             if not topic.complete:  # it ended while it was read
                 self._read(self._load_topic(topic))
+
+    def _was_outdated(self, read: Topic | Window) -> bool:
+        """Whether something was missed while this was being read."""
+        outdated = read in self._outdated
+        self._outdated.discard(read)
+        return outdated
 
     async def _detail(self, topic: Topic) -> JobDetail | None:
         try:
@@ -244,7 +275,11 @@ class Hub:
             lambda: self._broker.page(wish, window.limit, before, counts=not refill and window.match.countable),
             lambda: key in self._windows,
         )
+        outdated = self._was_outdated(window)
         if page is None:
+            return
+        if outdated:
+            self._load_window(window)
             return
         if refill:
             window.fill(page.seq, page.jobs, page.next is not None)
@@ -267,27 +302,3 @@ class Hub:
         except NotFound:
             topic.job, topic.missing = None, True
             return LogPiece(1, 0, [])
-
-
-def piece_runs(piece: LogPiece, after: int) -> list[Run | Gap]:
-    """A piece of a stored log as runs and gaps."""
-    rows = [(offset, None if packed is None else _entry(packed), gap) for offset, packed, gap in piece.entries]
-    return runs(piece.first, piece.last, after, rows)
-
-
-def _entry(packed: bytes) -> Entry:
-    return Entry(msgpack.unpackb(packed), len(packed))
-
-
-def list_wish(match: Match) -> ListWish:
-    """How the store finds what a filter lets through: by one index, comparing the rest."""
-    states = [state.value for state in (JobState if match.states is None else sorted(match.states))]
-    given = [
-        (name, sorted(values))
-        for name, values in (("task", match.tasks), ("queue", match.queues), ("tag", match.tags))
-        if values is not None
-    ]
-    if not given:
-        return ListWish(states)
-    (index, values), *others = given
-    return ListWish(states, index, values, others)

@@ -33,6 +33,11 @@ class Outbox:
     def __iter__(self) -> Iterator[Subscription]:
         return iter(list(self._subscriptions.values()))
 
+    @property
+    def owed(self) -> int:
+        """How many replies wait to be sent."""
+        return len(self._replies)
+
     def add(self, subscription: Subscription, *, held: bool = False) -> None:
         """Begin to tell of something; one that is `held` says nothing until `release`."""
         self._subscriptions[subscription.number] = subscription

@@ -6,18 +6,17 @@ A call costs well under a microsecond: it writes attributes, and only the first 
 import math
 import threading
 import time
-import types
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, Callable, Iterable, Sized
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from server.codec import MSGPACK, check_value
 from server.job import MAX_NOTE, MAX_UNIT
+from server.track import Track
 
 Item = TypeVar("Item")
-BREATHE_S = 0.01  # `async for` over a plain iterable lets the loop go on this often
 
 
 class Level(StrEnum):
@@ -161,7 +160,7 @@ class Progress:
         total: float | None = None,
         *,
         unit: str | None = None,
-    ) -> "Track[Item]":
+    ) -> Track[Item]:
         """Go through `items` and count them: `for item in progress.track(rows)`, or `async for` in a coroutine.
 
         `async for` takes plain iterables too, and lets the loop go on every 10 ms, so that a long loop of short steps
@@ -262,43 +261,6 @@ class Progress:
     def pending(self) -> bool:
         """Whether entries wait for the store."""
         return bool(self._unsent.entries)
-
-
-class Track(Generic[Item]):
-    """Iterates over something and advances a progress by one for each item done."""
-
-    __slots__ = ("_items", "_progress")
-
-    def __init__(self, progress: Progress, items: Iterable[Item] | AsyncIterable[Item]) -> None:
-        self._progress = progress
-        self._items = items
-
-    def __iter__(self) -> Iterator[Item]:
-        if not isinstance(self._items, Iterable):
-            raise TypeError("an async iterable needs `async for item in progress.track(…)`")
-        for item in self._items:
-            yield item
-            self._progress.advance()
-
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        if isinstance(self._items, AsyncIterable):
-            async for item in self._items:
-                yield item
-                self._progress.advance()
-            return
-        breathed = time.monotonic()
-        for item in self._items:
-            yield item
-            self._progress.advance()
-            if time.monotonic() - breathed > BREATHE_S:
-                await _breathe()
-                breathed = time.monotonic()
-
-
-@types.coroutine
-def _breathe() -> Generator[None, None, None]:
-    """One turn of the loop, without importing asyncio here: a bare yield is what `asyncio.sleep(0)` is made of."""
-    yield
 
 
 def _number(value: float) -> float | int:

@@ -10,10 +10,11 @@ from ulid import LaxMonotonicPolicy, ULIDGenerator
 from server.broker import Broker, NewJob, Page
 from server.codec import MAX_DEPTH, MSGPACK, check_value
 from server.cursor import Cursor
-from server.errors import Conflict, Invalid, TooLarge, Unavailable, WindsockError
-from server.hub import Hub, list_wish, piece_runs
+from server.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WindsockError
+from server.hub import Hub
 from server.job import Job, JobDetail
 from server.protocol import Submission
+from server.reading import list_wish, piece_runs
 from server.registry import Registry
 from server.settings import Settings
 from server.topic import Run, Topic
@@ -151,7 +152,14 @@ class Queue:
             ended = await entered[0].until(
                 lambda topic: topic.missing or (topic.job is not None and topic.job.ended), wait_s
             )
-        return job, await self._broker.detail(job.id) if ended else None
+        return job, await self._end(job.id) if ended else None
+
+    async def _end(self, job_id: str) -> JobDetail | None:
+        """The end of a job just submitted; None when it cannot be read: the job was accepted all the same."""
+        try:
+            return await self._broker.detail(job_id)
+        except (NotFound, Unavailable):
+            return None
 
     async def cancel(self, job_id: str) -> Job:
         """Ask a job to end; it is `cancelled` at once when it had not started, else `cancelling`.

@@ -71,6 +71,16 @@ def _same_redis_everywhere() -> Iterator[None]:
         os.environ["WINDSOCK_REDIS_SERVER"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _loop_underneath() -> Iterator[None]:
+    """pytest-tornado asks for a current loop before it makes its own; one that asyncio makes for it is never closed."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """A redis-server for the session, on a Unix socket."""

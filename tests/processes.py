@@ -59,6 +59,13 @@ async def block(seconds: float, progress: Progress) -> str:
     return "done"
 
 @task
+def deaf(seconds: float, progress: Progress) -> str:
+    """Sits in its thread and heeds nobody."""
+    progress.log("sits")
+    time.sleep(seconds)
+    return "done"
+
+@task
 async def echo(value: Any) -> Any:
     """Returns what it was given."""
     return value
@@ -334,7 +341,7 @@ class Processes:
         return process
 
     def serving(self, *flags: str, **settings: Any) -> Server:
-        """A `serve` process, not waited for: on a free port, with the tasks above, a private Redis unless told otherwise."""
+        """A `serve` process, not waited for: with the tasks above, on a free port and a private Redis unless told else."""
         given = {"port": 0, "tasks": self.tasks, "data_dir": self.data_dir, **settings}
         server: Server = self.start("serve", *flags, kind=Server, **given)
         return server

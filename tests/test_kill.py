@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from processes import Processes, Server, ask, processes, wait_for
@@ -84,10 +83,10 @@ def test_a_killed_redis_is_started_again_and_jobs_and_watchers_go_on(processes: 
 
 
 @pytest.fixture
-def shared(processes: Processes) -> Iterator[tuple[Server, str]]:
+def shared(processes: Processes) -> tuple[Server, str]:
     """A server without a worker, and the Redis it shares."""
     url = processes.redis()
-    yield processes.serve("--no-worker", redis=url), url
+    return processes.serve("--no-worker", redis=url), url
 
 
 def test_the_jobs_of_a_killed_worker_run_again_on_another(processes: Processes, shared: tuple[Server, str]) -> None:

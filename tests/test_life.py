@@ -1,18 +1,14 @@
 """The life of a process: how it starts, how it refuses to, how it drains, and that it leaves nothing behind."""
 
-import os
 import signal
 import socket
 import stat
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
-from processes import Processes, Server, ask, processes, redis_of, wait_for
+from processes import Answer, Processes, Server, ask, processes, redis_of, wait_for
 
 __all__ = ["processes"]
 
@@ -20,7 +16,9 @@ __all__ = ["processes"]
 # What it says of itself
 
 
-@pytest.mark.parametrize("command", ["", "serve", "worker", "submit", "watch", "jobs", "show", "cancel", "rerun", "tasks"])
+@pytest.mark.parametrize(
+    "command", ["", "serve", "worker", "submit", "watch", "jobs", "show", "cancel", "rerun", "tasks"]
+)
 def test_every_command_has_a_help(processes: Processes, command: str) -> None:
     process = processes.start(*command.split(), "--help")
     assert process.wait() == 0
@@ -139,8 +137,8 @@ class FakeRedis:
                 return
             with connection:
                 while data := connection.recv(4096):
-                    commands = data.count(b"*")
-                    connection.sendall(b"+OK\r\n" * (commands - b"INFO" in data) + self._info * (b"INFO" in data))
+                    infos = data.count(b"$4\r\nINFO\r\n")
+                    connection.sendall(b"+OK\r\n" * (data.count(b"*") - infos) + self._info * infos)
 
     def close(self) -> None:
         self._server.shutdown(socket.SHUT_RDWR)
@@ -155,3 +153,165 @@ def test_a_redis_too_old_is_one_line(processes: Processes) -> None:
     finally:
         redis.close()
     assert "Redis 6.0.16 is too old" in said
+
+
+# Task files
+
+
+def test_a_broken_task_file_is_shown_with_its_line_and_the_others_are_served(processes: Processes) -> None:
+    broken = processes.folder / "broken.py"
+    broken.write_text("from windsock import task\n\nthis is no Python\n")
+    server = processes.serve("--tasks", "broken.py", "--tasks", "work.py")
+    assert any("ERROR" in line and "broken.py:3: " in line for line in server.lines)
+    assert server.end(server.submit("count", {"to": 2}))["result"] == 2
+
+
+# Draining
+
+
+def test_a_drain_lets_short_jobs_end_and_gives_long_ones_back(processes: Processes) -> None:
+    server = processes.serve(drain_s=0.6)
+    short = server.submit("count", {"to": 20})
+    long = server.submit("count", {"to": 70}, max_attempts=1)
+    server.running(short), server.running(long)
+    watcher = processes.watch(server, {"type": "subscribe", "sub": 1, "job": long, "log": "all"})
+    server.send(signal.SIGTERM)
+    assert watcher.until("drain")["within_s"] == [0, 0.1]
+    refusal = ask(server.url, "POST", "/api/jobs", {"task": "echo", "args": {"value": 1}})
+    assert (refusal.status, refusal.body["code"], refusal.headers["Retry-After"]) == (503, "unavailable", "5")
+    assert server.get("/readyz").status == 503
+    assert server.get("/healthz").status == 200
+    assert server.wait() == 0
+    wait_for(lambda: watcher.closed, "the watcher to be closed")
+    assert watcher.close_code == 4200
+
+    again = processes.serve("--no-worker")
+    assert again.job(short)["state"] == "succeeded"
+    assert (again.job(long)["state"], again.job(long)["attempt"]) == ("queued", 2)
+    processes.work(data_dir=processes.data_dir)  # joins the private Redis of the server
+    job = again.end(long)
+    assert (job["state"], job["attempt"], job["node"]) == ("succeeded", 2, "worker-1")
+
+
+def test_a_drained_worker_gives_its_jobs_to_another_at_once(processes: Processes) -> None:
+    server = processes.serve("--no-worker")
+    drained = processes.work(data_dir=processes.data_dir, drain_s=0)
+    job_id = server.submit("count", {"to": 60}, max_attempts=1)
+    server.running(job_id)
+    processes.work(data_dir=processes.data_dir)
+    drained.send(signal.SIGTERM)
+    assert drained.wait() == 0
+    job = server.end(job_id)
+    assert (job["state"], job["attempt"], job["node"]) == ("succeeded", 2, "worker-2")
+
+
+@pytest.mark.parametrize("task", ["count", "deaf", "block"])
+def test_a_second_signal_stops_at_once(processes: Processes, task: str) -> None:
+    server = processes.serve(drain_s=30)
+    job_id = server.submit(task, {"to": 10_000} if task == "count" else {"seconds": 30})
+    server.running(job_id)
+    if task == "block":
+        wait_for(lambda: _blocked(server), "the loop to be blocked")
+    server.send(signal.SIGTERM)
+    if task != "block":
+        server.says("a second signal stops at once")
+    server.send(signal.SIGINT)
+    began = time.monotonic()
+    server.wait()
+    assert time.monotonic() - began < 2
+    processes.no_orphan()
+    again = processes.serve("--no-worker")
+    assert (again.job(job_id)["state"], again.job(job_id)["attempt"]) == ("queued", 2)
+
+
+def _blocked(server: Server) -> bool:
+    try:
+        ask(server.url, "GET", "/healthz", timeout_s=0.3)
+    except TimeoutError:
+        return True
+    return False
+
+
+def test_a_thread_that_does_not_end_holds_no_process(processes: Processes) -> None:
+    server = processes.serve(drain_s=0.2)
+    job_id = server.submit("deaf", {"seconds": 30})
+    server.running(job_id)
+    server.send(signal.SIGTERM)
+    assert server.wait(5) == 0
+    processes.no_orphan()
+    again = processes.serve("--no-worker")
+    assert (again.job(job_id)["state"], again.job(job_id)["attempt"]) == ("queued", 2)
+
+
+def test_ctrl_c_drains_before_redis_goes(processes: Processes) -> None:
+    server = processes.serve()
+    job_id = server.submit("count", {"to": 40})
+    server.running(job_id)
+    server.press_ctrl_c()
+    assert server.wait() == 0
+    assert "died" not in server.output
+    assert "WARNING" not in server.output
+    again = processes.serve("--no-worker")
+    assert (again.job(job_id)["state"], again.job(job_id)["attempt"]) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_during_the_start_ends_it_and_leaves_nothing(processes: Processes, number: int) -> None:
+    server = processes.serving()
+    wait_for((processes.data_dir / "redis.json").exists, "Redis to be on its way")
+    server.send(number)
+    assert server.wait() == 0
+    assert "Traceback" not in server.output
+    assert not redis_of(processes.data_dir)
+
+
+# What is left behind
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
+def test_no_end_leaves_redis_behind(processes: Processes, number: int) -> None:
+    server = processes.serve()
+    redis = processes.private_redis()
+    server.send(number)
+    server.wait()
+    processes.no_orphan()
+    assert not redis.is_running() or redis.status() == psutil.STATUS_ZOMBIE
+
+
+def test_the_data_directory_is_closed_to_others(processes: Processes) -> None:
+    processes.serve()
+    assert stat.S_IMODE(processes.data_dir.stat().st_mode) == 0o700
+    assert not [path for path in processes.data_dir.iterdir() if stat.S_IMODE(path.stat().st_mode) & 0o022]
+
+
+# Redis in trouble
+
+
+def test_a_full_redis_refuses_submits_and_lets_jobs_end(processes: Processes) -> None:
+    server = processes.serve(redis_maxmemory_bytes=16 * 1024 * 1024, keep_below_percent=100)
+    running = server.submit("count", {"to": 10_000, "pause_s": 0.05})
+    server.running(running)
+    ended = [server.submit("echo", {"value": "x" * 500_000}) for _ in range(3)]
+    for job_id in ended:
+        server.end(job_id)
+    held: list[str] = []
+    for size in (900_000, 50_000, 3_000, 1):  # until not even the smallest fits
+        while (answer := _submit_later(server, size)).status == 202:
+            held.append(answer.body["id"])
+    assert (answer.status, answer.body["code"]) == (503, "unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert "full" in answer.body["detail"]
+    wait_for(lambda: server.get("/readyz").status == 503, "not ready")
+    assert "full" in server.get("/readyz").body["detail"]
+    assert [server.job(job_id)["state"] for job_id in held] == ["scheduled"] * len(held)
+    assert ask(server.url, "POST", f"/api/jobs/{running}/cancel").status == 202
+    assert server.end(running)["state"] == "cancelled"
+    for job_id in held:
+        assert ask(server.url, "POST", f"/api/jobs/{job_id}/cancel").status == 202
+        assert ask(server.url, "DELETE", f"/api/jobs/{job_id}").status == 204
+    wait_for(lambda: server.get("/readyz").status == 200, "ready again")
+    assert server.end(server.submit("echo", {"value": 1}))["result"] == 1
+
+
+def _submit_later(server: Server, size: int) -> Answer:
+    return ask(server.url, "POST", "/api/jobs", {"task": "echo", "args": {"value": "x" * size}, "delay_s": 600})

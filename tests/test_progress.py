@@ -174,9 +174,7 @@ def test_plain_tracking_of_an_async_iterable_says_how_to_do_it(progress: Progres
         list(progress.track(numbers()))
 
 
-def test_a_long_loop_of_short_steps_lets_others_run(
-    progress: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_loop_of_short_steps_lets_others_run(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Iterator[float] = iter(n / 100 for n in range(10_000))
     monkeypatch.setattr("server.progress.time.monotonic", lambda: next(clock))
     others = 0
@@ -197,7 +195,7 @@ def test_a_long_loop_of_short_steps_lets_others_run(
         running.cancel()
 
     with monkeypatch.context() as patched:
-        patched.setattr("server.progress.BREATHE_S", 0.0)
+        patched.setattr("server.track.BREATHE_S", 0.0)
         asyncio.run(run())
     assert others > 10
 
