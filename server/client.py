@@ -145,8 +145,8 @@ class Client:
     async def _pump(self) -> None:
         try:
             await self._send_owed()
-        except Exception:
-            self._fault("what it is owed cannot be sent")
+        except Exception as error:
+            self._fault("what it is owed cannot be sent", error)
         finally:
             self._pumping = None
         if self.outbox.due_s is not None and not self.closed:
@@ -161,9 +161,9 @@ class Client:
                 return
             self.last_sent = self._loop.time()
 
-    def _fault(self, what: str) -> None:
+    def _fault(self, what: str, error: Exception) -> None:
         """A mistake of ours: the log has it, and the client comes back instead of waiting for ever."""
-        log.error("%s: %s", self.id, what, exc_info=True)
+        log.error("%s: %s", self.id, what, exc_info=error)
         self.end(CloseCode.OVERLOADED, "our fault; the log says more")
 
     def _attend(self, subscription: Subscription) -> None:
@@ -176,8 +176,8 @@ class Client:
         """Fetch the piece of the log that a subscription is behind with."""
         try:
             found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
-        except Exception:
-            self._fault("the log cannot be read")
+        except Exception as error:
+            self._fault("the log cannot be read", error)
             return
         finally:
             self._reads.pop(subscription, None)

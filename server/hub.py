@@ -10,12 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-import msgpack
-
 from server.broker import Broker, Change, LogPiece
 from server.errors import NotFound, Unavailable
-from server.job import Job, JobDetail, JobState
-from server.reading import entry_of, list_wish, piece_runs
+from server.job import Job, JobDetail
+from server.reading import entry_of, list_wish, outcome_of, piece_runs
 from server.settings import Settings
 from server.topic import Gap, Run, Topic
 from server.window import Match, Window
@@ -157,16 +155,10 @@ class Hub:
             topic.ring.skip(change.offset)
         if change.job.ended and topic.outcome is None:
             if change.outcome is not None:
-                topic.outcome = self._outcome(change)
+                topic.outcome = outcome_of(change)
             elif not topic.loading:
                 self._read(self._load_topic(topic))
         self._tell(watchers)
-
-    def _outcome(self, change: Change) -> dict[str, Any]:
-        value = msgpack.unpackb(change.outcome)
-        if change.job.state is JobState.SUCCEEDED:
-            return {"result": value, "result_bytes": len(change.outcome)}
-        return {"error": value}
 
     def on_up(self) -> None:
         """The link is there (again): what was missed is read from the store."""
@@ -176,16 +168,14 @@ class Hub:
             self._set_stale(None)
 
     def resync(self) -> None:
-        """Read all that is watched anew."""
+        """Read all that is watched anew; what is being read already, once more."""
+        self._outdated.update(topic for topic, _ in self._topics.values() if topic.loading)
+        self._outdated.update(window for window, _ in self._windows.values() if window.loading)
         for topic, _ in self._topics.values():
-            if topic.loading:
-                self._outdated.add(topic)
-            else:
+            if not topic.loading:
                 self._read(self._load_topic(topic))
         for window, _ in self._windows.values():
-            if window.loading:
-                self._outdated.add(window)
-            else:
+            if not window.loading:
                 self._load_window(window)
 
     def on_down(self, why: str) -> None:

@@ -1,8 +1,10 @@
 """What is asked of the store and what it answers, in the words of those who watch."""
 
+from typing import Any
+
 import msgpack
 
-from server.broker import ListWish, LogPiece
+from server.broker import Change, ListWish, LogPiece
 from server.job import JobState
 from server.topic import Entry, Gap, Run, runs
 from server.window import Match
@@ -31,3 +33,11 @@ def list_wish(match: Match) -> ListWish:
         return ListWish(states)
     (index, values), *others = given
     return ListWish(states, index, values, others)
+
+
+def outcome_of(change: Change) -> dict[str, Any]:
+    """What an end frame adds to the summary, from a change that brings the end."""
+    value = msgpack.unpackb(change.outcome)
+    if change.job.state is JobState.SUCCEEDED:
+        return {"result": value, "result_bytes": len(change.outcome)}
+    return {"error": value}

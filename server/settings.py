@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from server.errors import StartupError
 
@@ -133,6 +133,12 @@ class Settings(BaseModel):
     hidden_s: float = Field(5.0, gt=0, description="time between updates to a hidden page")
     drain_window_s: float = Field(5.0, ge=0, description="clients of a draining node come back spread over this time")
 
+    @model_validator(mode="after")
+    def _lease_outlasts_beats(self) -> "Settings":
+        if self.lease_s < 2 * self.beat_s:
+            raise ValueError("lease_s must be at least twice beat_s, or a healthy worker loses its jobs")
+        return self
+
     @classmethod
     def read(cls, environ: Mapping[str, str], **given: Any) -> "Settings":
         """Settings from `WINDSOCK_*` variables, with `given` (None means not given) on top.
@@ -151,5 +157,7 @@ class Settings(BaseModel):
 
 
 def _explain(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]) if location else "settings"
+    if not location:
+        return message.removeprefix("Value error, ")
+    name = str(location[0])
     return f"setting {name} ({PREFIX}{name.upper()}): {message}"

@@ -265,8 +265,10 @@ class Watcher:
             self.close_code = await stream.closed(60)
         except asyncio.CancelledError:
             await stream.close()
-            with suppress(AssertionError, TimeoutError):
+            with suppress(TimeoutError):
                 await stream.closed(2)
+        finally:
+            await stream.close()
 
     @property
     def closed(self) -> bool:
@@ -341,7 +343,7 @@ class Processes:
         return process
 
     def serving(self, *flags: str, **settings: Any) -> Server:
-        """A `serve` process, not waited for: with the tasks above, on a free port and a private Redis unless told else."""
+        """A `serve` process, not waited for: the tasks above, on a free port, by default with a private Redis."""
         given = {"port": 0, "tasks": self.tasks, "data_dir": self.data_dir, **settings}
         server: Server = self.start("serve", *flags, kind=Server, **given)
         return server

@@ -224,12 +224,7 @@ def no_job(job_id: str) -> NotFound:
 def _submission(job: NewJob) -> list[Any]:
     return [
         job.id,
-        job.task,
-        job.queue,
-        "\n".join(job.tags),
-        job.priority,
-        job.max_attempts,
-        fixed_of(job.priority, job.max_attempts, job.rerun_of),
+        fixed_of(job.task, job.queue, job.tags, job.priority, job.max_attempts, job.rerun_of),
         job.args,
         job.timeout_s or False,
         False if job.delay_s is None else round(job.delay_s * 1000),
@@ -238,16 +233,17 @@ def _submission(job: NewJob) -> list[Any]:
 
 
 def _lease(row: Sequence[Any], token: str, store: str) -> Lease:
-    id_, attempt, task, args, timeout, _, log_last, record = row
+    record, args, timeout = row
+    job = job_of(record, store)
     return Lease(
-        id=id_.decode(),
+        id=job.id,
         token=token,
-        attempt=attempt,
-        task=task.decode(),
+        attempt=job.attempt,
+        task=job.task,
         args=MSGPACK.decode(args),
         timeout_s=timeout or None,
-        log_last=log_last,
-        job=job_of(record, store),
+        log_last=job.offset,
+        job=job,
     )
 
 

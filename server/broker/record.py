@@ -1,4 +1,4 @@
-"""What scripts answer and announce, as values: a record is an array in the order of FIELDS in `_prelude.lua`."""
+"""What scripts answer and announce, as values: a record is the array that `record` in `_prelude.lua` makes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,34 +41,18 @@ def _int(value: Any) -> int | None:
 
 def job_of(record: Sequence[Any], store: str) -> Job:
     """The job in a record."""
-    (
-        id_,
-        _,
-        state,
-        attempt,
-        version,
-        offset,
-        task,
-        queue,
-        tags,
-        fixed,
-        created,
-        scheduled,
-        started,
-        finished,
-        updated,
-    ) = record[:15]
-    node, progress, warnings, firsts = record[15:19]
-    priority, max_attempts, rerun_of = msgpack.unpackb(fixed)
+    id_, _, state, fixed, attempt, version, offset, *times, node, progress, warnings, firsts = record
+    created, scheduled, started, finished, updated = times
+    task, queue, tags, priority, max_attempts, rerun_of = msgpack.unpackb(fixed)
     return Job(
         id=id_.decode(),
-        task=task.decode(),
-        queue=queue.decode(),
+        task=task,
+        queue=queue,
         state=JobState(state.decode()),
         attempt=int(attempt),
         max_attempts=max_attempts,
         priority=priority,
-        tags=tuple(tags.decode().split("\n")) if tags else (),
+        tags=tuple(tags),
         created_at=int(created),
         scheduled_at=_int(scheduled),
         started_at=_int(started),
@@ -85,9 +69,11 @@ def job_of(record: Sequence[Any], store: str) -> Job:
     )
 
 
-def fixed_of(priority: int, max_attempts: int, rerun_of: str | None) -> bytes:
-    """The part of a record that never changes."""
-    return pack([priority, max_attempts, rerun_of])
+def fixed_of(
+    task: str, queue: str, tags: Sequence[str], priority: int, max_attempts: int, rerun_of: str | None = None
+) -> bytes:
+    """The part of a job that never changes, as scripts and records carry it."""
+    return pack([task, queue, list(tags), priority, max_attempts, rerun_of])
 
 
 def changes_of(data: bytes, store: str) -> tuple[int, list[Change]]:
@@ -106,7 +92,7 @@ def _change_of(item: list[Any], store: str) -> Change:
         was=JobState(record[1].decode()) if record[1] else None,
         job=job_of(record, store),
         gone=gone,
-        offset=int(record[5]),
+        offset=int(record[6]),
         first=first or None,
         entries=tuple(entries or ()),
         outcome=outcome or None,

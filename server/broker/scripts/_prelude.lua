@@ -5,7 +5,7 @@
 -- Keys, each after '{namespace}:'
 --   store            name of this store (random); another name means other data
 --   seq, order       counters: messages published; jobs enqueued
---   job:ID           hash: one job (FIELDS below, and token worker used order timeout args result error log_bytes)
+--   job:ID           hash: one job: FIELDS below, args, timeout, result, result_bytes, error
 --   log:ID           stream OFFSET-0 -> e (packed entry) or g (a gap: offsets g .. OFFSET were lost)
 --   index:STATE:DIM  sorted set, all scores 0, of job ids; DIM is all, task:T, queue:Q or tag:T
 --   ready            set of QUEUE/TASK that have jobs waiting;  ready:QUEUE/TASK  sorted set of their ids
@@ -21,8 +21,11 @@
 local P = KEYS[1] .. ':'
 local call = redis.call
 
-local FIELDS = {'state', 'attempt', 'version', 'log_last', 'task', 'queue', 'tags', 'fixed', 'created_at',
-  'scheduled_at', 'started_at', 'finished_at', 'updated_at', 'node', 'progress', 'warnings', 'attempt_firsts'}
+-- What steps need of a job and what is announced of it. `fixed` never changes: packed {task, queue, tags, priority,
+-- max_attempts, rerun_of}. A field that is not there: attempt and attempt_firsts are 1; used, log_last, log_bytes are 0.
+local FIELDS = {'fixed', 'state', 'attempt', 'version', 'log_last', 'created_at', 'scheduled_at', 'started_at',
+  'finished_at', 'updated_at', 'node', 'progress', 'warnings', 'attempt_firsts', 'token', 'worker', 'used', 'order',
+  'log_bytes'}
 
 local function now_ms()
   local t = call('TIME')
@@ -36,14 +39,28 @@ local function write_even_when_full()
 end
 
 local function job_key(id) return P .. 'job:' .. id end
-local function pair_of(queue, task) return queue .. '/' .. task end
+local function pair_of(job) return job.queue .. '/' .. job.task end
+local function is_held(job) return job.state == 'running' or job.state == 'cancelling' end
+local function has_ended(job) return job.state == 'succeeded' or job.state == 'failed' or job.state == 'cancelled' end
 
--- What is announced of a job: its id, the state it came from, and its FIELDS.
-local function record(id, was)
-  local values = call('HMGET', job_key(id), unpack(FIELDS))
-  local out = {id, was or ''}
-  for i = 1, #FIELDS do out[i + 2] = values[i] end
-  return out
+-- A job as a table; nil when there is none. What is unset is false.
+local function load(id)
+  local v = call('HMGET', job_key(id), unpack(FIELDS))
+  if not v[1] then return nil end
+  local fixed = cmsgpack.unpack(v[1])
+  return {id = id, fixed = v[1], task = fixed[1], queue = fixed[2], tags = fixed[3], priority = fixed[4],
+    max_attempts = fixed[5], state = v[2], attempt = tonumber(v[3]) or 1, version = tonumber(v[4]),
+    log_last = tonumber(v[5]) or 0, created_at = v[6], scheduled_at = v[7], started_at = v[8], finished_at = v[9],
+    updated_at = v[10], node = v[11], progress = v[12], warnings = v[13], attempt_firsts = v[14] or '1',
+    token = v[15], worker = v[16], used = tonumber(v[17]) or 0, order = tonumber(v[18]),
+    log_bytes = tonumber(v[19]) or 0}
+end
+
+-- What is announced of a job, and the state it came from: server/broker/record.py reads it.
+local function record(job, was)
+  return {job.id, was or '', job.state, job.fixed, job.attempt, job.version, job.log_last, job.created_at,
+    job.scheduled_at, job.started_at, job.finished_at, job.updated_at, job.node, job.progress, job.warnings,
+    job.attempt_firsts}
 end
 
 -- Publish records as one message, numbered so that a listener sees what it missed. Items are {record, first, entries,
@@ -54,44 +71,31 @@ local function publish(items)
   end
 end
 
-local function dimensions(job)
-  local dims = {'all', 'task:' .. job.task, 'queue:' .. job.queue}
-  if job.tags and job.tags ~= '' then
-    for tag in string.gmatch(job.tags, '[^\n]+') do dims[#dims + 1] = 'tag:' .. tag end
+local function reindex(job, from, to)
+  from, to = from and P .. 'index:' .. from .. ':', to and P .. 'index:' .. to .. ':'
+  local function move(dim)
+    if from then call('ZREM', from .. dim, job.id) end
+    if to then call('ZADD', to .. dim, 0, job.id) end
   end
-  return dims
+  move('all')
+  move('task:' .. job.task)
+  move('queue:' .. job.queue)
+  for _, tag in ipairs(job.tags) do move('tag:' .. tag) end
 end
 
-local function reindex(id, job, from, to)
-  for _, dim in ipairs(dimensions(job)) do
-    if from then call('ZREM', P .. 'index:' .. from .. ':' .. dim, id) end
-    if to then call('ZADD', P .. 'index:' .. to .. ':' .. dim, 0, id) end
-  end
-end
-
--- The part of a job that steps need. nil when there is no such job.
-local function load(id)
-  local v = call('HMGET', job_key(id), 'state', 'token', 'worker', 'version', 'attempt', 'used', 'max_attempts',
-    'task', 'queue', 'tags', 'priority', 'order', 'log_last', 'log_bytes', 'attempt_firsts')
-  if not v[1] then return nil end
-  return {state = v[1], token = v[2], worker = v[3], version = tonumber(v[4]), attempt = tonumber(v[5]),
-    used = tonumber(v[6]), max_attempts = tonumber(v[7]), task = v[8], queue = v[9], tags = v[10],
-    priority = tonumber(v[11]), order = tonumber(v[12]), log_last = tonumber(v[13]), log_bytes = tonumber(v[14]),
-    attempt_firsts = v[15]}
-end
-
--- max(stored + 1, now): never back, even when the tail of the data was lost.
-local function next_version(job, now)
-  job.version = math.max(job.version + 1, now)
-  return job.version
-end
-
--- Write one step of a job: state, version, time and the fields given; move it between the indexes.
-local function step(id, job, to, now, ...)
+-- Write one step of a job: its state, its version, the time, and the fields in `set`; move it between the indexes.
+-- The version is max(stored + 1, now): never back, even when the tail of the data was lost.
+local function step(job, to, now, set)
   local from = job.state
-  call('HSET', job_key(id), 'state', to, 'version', next_version(job, now), 'updated_at', now, ...)
-  if from ~= to then reindex(id, job, from, to) end
-  job.state = to
+  set.state, set.version, set.updated_at = to, math.max(job.version + 1, now), now
+  local flat = {}
+  for name, value in pairs(set) do
+    job[name] = value
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  call('HSET', job_key(job.id), unpack(flat))
+  if from ~= to then reindex(job, from, to) end
   return from
 end
 
@@ -100,21 +104,26 @@ local function rank_of(job)
   return (10 - job.priority) * 35184372088832 + job.order
 end
 
-local function make_ready(id, job)
-  local pair = pair_of(job.queue, job.task)
-  if call('ZADD', P .. 'ready:' .. pair, rank_of(job), id) == 1 then call('SADD', P .. 'ready', pair) end
+local listed = {}  -- pairs this script has put into `ready`
+
+local function make_ready(job)
+  local pair = pair_of(job)
+  call('ZADD', P .. 'ready:' .. pair, rank_of(job), job.id)
+  if not listed[pair] then
+    call('SADD', P .. 'ready', pair)
+    listed[pair] = true
+  end
 end
 
-local function unready(id, pair)
-  call('ZREM', P .. 'ready:' .. pair, id)
-  if call('EXISTS', P .. 'ready:' .. pair) == 0 then call('SREM', P .. 'ready', pair) end
-end
+local nobody = {}  -- pairs this script has found no idle worker for
 
 -- Wake one idle worker that serves the job, if there is one. Only that worker claims, so that fifty idle workers do
 -- not all come for one job. A wake-up that is lost is made good by the next beat of any worker.
 local function wake(job)
-  for _, queue in ipairs({job.queue, '*'}) do
-    for _, signature in ipairs(call('SMEMBERS', P .. 'serves:' .. pair_of(queue, job.task))) do
+  local pair = pair_of(job)
+  if nobody[pair] then return end
+  for _, serves in ipairs({pair, '*/' .. job.task}) do
+    for _, signature in ipairs(call('SMEMBERS', P .. 'serves:' .. serves)) do
       local worker = call('SPOP', P .. 'idle:' .. signature)
       if worker then
         call('PUBLISH', P .. 'worker:' .. worker, cmsgpack.pack({'claim', signature}))
@@ -122,35 +131,40 @@ local function wake(job)
       end
     end
   end
+  nobody[pair] = true
 end
 
-local function enter_ended(id, now)
-  call('ZADD', P .. 'ended', now, id)
-end
-
--- The token of an ended job stays: a finish that is sent twice is known by it.
-local function terminate(id, job, to, now, outcome_field, outcome)
-  local more = {'finished_at', now}
-  if outcome_field then more = {'finished_at', now, outcome_field, outcome} end
-  if job.worker then call('SREM', P .. 'leased:' .. job.worker, id) end
-  local was = step(id, job, to, now, unpack(more))
-  enter_ended(id, now)
+-- The token of a job that its worker has ended stays: a finish that is sent twice is known by it.
+local function terminate(job, to, now, set)
+  if job.worker then call('SREM', P .. 'leased:' .. job.worker, job.id) end
+  set.finished_at = now
+  local was = step(job, to, now, set)
+  call('ZADD', P .. 'ended', now, job.id)
   return was
 end
 
+-- End a job in its worker's stead: the token goes, so that a verdict that comes after all hears it is too late.
+local function terminate_lost(job, to, now, set)
+  call('HDEL', job_key(job.id), 'token')
+  return terminate(job, to, now, set)
+end
+
 -- Back to the queue under the next attempt: the token goes, so that the old attempt can write nothing more.
-local function requeue(id, job, now, used)
-  call('SREM', P .. 'leased:' .. job.worker, id)
-  call('HDEL', job_key(id), 'token', 'worker', 'started_at', 'progress')
-  local was = step(id, job, 'queued', now, 'attempt', job.attempt + 1, 'used', used,
-    'attempt_firsts', job.attempt_firsts .. ',' .. (job.log_last + 1))
-  make_ready(id, job)
+local function requeue(job, now, used, set)
+  call('SREM', P .. 'leased:' .. job.worker, job.id)
+  call('HDEL', job_key(job.id), 'token', 'worker', 'started_at', 'progress')
+  set.attempt, set.used = job.attempt + 1, used
+  set.attempt_firsts = job.attempt_firsts .. ',' .. (job.log_last + 1)
+  local was = step(job, 'queued', now, set)
+  job.token, job.worker, job.started_at, job.progress = false, false, false, false
+  make_ready(job)
+  wake(job)
   return was
 end
 
 -- Delete whatever the log has over its limits, oldest first, in steps, down to nine tenths.
-local function trim_log(id, job, keep, keep_bytes)
-  local key = P .. 'log:' .. id
+local function trim_log(job, keep, keep_bytes)
+  local key = P .. 'log:' .. job.id
   local count = call('XLEN', key)
   if count <= keep and job.log_bytes <= keep_bytes then return end
   keep, keep_bytes = math.floor(keep * 0.9), math.floor(keep_bytes * 0.9)
@@ -166,26 +180,31 @@ local function trim_log(id, job, keep, keep_bytes)
   end
 end
 
--- Append the log entries of a report. Answers 'ok' and how many were new, or 'hole': then the store lacks offsets
--- before `first`, and nothing was written. Entries the store has already are passed over, so a report may come twice.
--- `lost`: what the store lacks before `first` is gone for good and is stored as a gap.
-local function append_log(id, job, first, entries, lost, keep, keep_bytes)
-  local key = P .. 'log:' .. id
-  if lost and first > job.log_last + 1 then
-    call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
-    job.log_last = first - 1
+-- Append the log entries of a report, and note in `set` what that changes in the job. Answers 'ok' and how many were
+-- new, or 'hole': then the store lacks offsets before `first`, and nothing was written. Entries the store has already
+-- are passed over, so a report may come twice. `lost`: what the store lacks before `first` is gone for good and is
+-- stored as a gap.
+local function append_log(job, set, first, entries, lost, keep, keep_bytes)
+  local key, added = P .. 'log:' .. job.id, 0
+  if first > job.log_last + 1 then
+    if lost then
+      call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
+      job.log_last = first - 1
+      set.log_last = job.log_last
+    elseif #entries > 0 then
+      return 'hole', 0
+    end
   end
-  if #entries == 0 then return 'ok', 0 end
-  if first > job.log_last + 1 then return 'hole', 0 end
-  local added = 0
   for i = job.log_last - first + 2, #entries do
-    local offset = first + i - 1
-    call('XADD', key, offset .. '-0', 'e', entries[i])
-    job.log_last = offset
+    job.log_last = first + i - 1
+    call('XADD', key, job.log_last .. '-0', 'e', entries[i])
     job.log_bytes = job.log_bytes + #entries[i]
     added = added + 1
   end
-  if added > 0 then trim_log(id, job, keep, keep_bytes) end
+  if added > 0 then
+    trim_log(job, keep, keep_bytes)
+    set.log_last, set.log_bytes = job.log_last, job.log_bytes
+  end
   return 'ok', added
 end
 
@@ -216,9 +235,12 @@ local function delist(worker)
   call('HDEL', P .. 'workers', worker)
 end
 
--- Remove every trace of an ended job.
-local function forget(id, job)
-  reindex(id, job, job.state, nil)
-  call('ZREM', P .. 'ended', id)
-  call('UNLINK', job_key(id), P .. 'log:' .. id)
+-- Remove every trace of an ended job. Answers what is announced of that.
+local function forget(job)
+  reindex(job, job.state, nil)
+  call('ZREM', P .. 'ended', job.id)
+  call('UNLINK', job_key(job.id), P .. 'log:' .. job.id)
+  local rec = record(job, job.state)
+  rec[3] = 'gone'
+  return {rec, false, false, false}
 end

@@ -1,25 +1,25 @@
 -- Ask a job to end. One that has not started ends at once; a running one is told through its worker.
 -- ARGV: id
 -- Answers {'gone'}, {'ended', record} or {'ok', record}, packed.
-local id = ARGV[1]
-local now = now_ms()
-local job = load(id)
+local job = load(ARGV[1])
 if not job then return cmsgpack.pack({'gone'}) end
-if job.state == 'succeeded' or job.state == 'failed' or job.state == 'cancelled' then
-  return cmsgpack.pack({'ended', record(id)})
-end
+if has_ended(job) then return cmsgpack.pack({'ended', record(job)}) end
 write_even_when_full()
-local was = job.state
-if was == 'queued' or was == 'scheduled' then
-  unready(id, pair_of(job.queue, job.task))
-  call('ZREM', P .. 'scheduled', id)
-  terminate(id, job, 'cancelled', now)
+local now, was = now_ms(), job.state
+if was == 'queued' then
+  local pair = pair_of(job)
+  call('ZREM', P .. 'ready:' .. pair, job.id)
+  if call('EXISTS', P .. 'ready:' .. pair) == 0 then call('SREM', P .. 'ready', pair) end
+  terminate(job, 'cancelled', now, {})
+elseif was == 'scheduled' then
+  call('ZREM', P .. 'scheduled', job.id)
+  terminate(job, 'cancelled', now, {})
 elseif was == 'running' then
-  step(id, job, 'cancelling', now)
+  step(job, 'cancelling', now, {})
 end
 if job.state == 'cancelling' then
-  call('PUBLISH', P .. 'worker:' .. job.worker, cmsgpack.pack({'cancel', id}))
+  call('PUBLISH', P .. 'worker:' .. job.worker, cmsgpack.pack({'cancel', job.id}))
 end
-local rec = record(id, was)
+local rec = record(job, was)
 if was ~= job.state then publish({{rec, false, false, false}}) end
 return cmsgpack.pack({'ok', rec})

@@ -1,15 +1,16 @@
 -- Lease waiting jobs to a worker: the least heads among the tasks and queues it serves, strictly by priority.
--- ARGV: worker, its node's name, request id (becomes the token), how many, packed list of queues ('*' is all; the order
---       is theirs), packed list of tasks, signature of its lane, most bytes of arguments
--- Answers a packed list of {id, attempt, task, args, timeout or false, fixed, log_last, record}. The same request
--- answers the same jobs again. A worker that gets less than it asked for is noted as idle.
-local worker, node, request, count, signature = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[7]
-local max_bytes = tonumber(ARGV[8])
+-- ARGV: worker, its node's name, request id (becomes the token), how many (1000 at most), packed list of queues ('*' is
+--       all; the order is theirs), packed list of tasks, signature of its lane, most bytes of arguments
+-- Answers a packed list of {record, args, timeout or false}. The same request answers the same jobs again. A worker
+-- that gets less than it asked for is noted as idle.
+local worker, node, request, signature, max_bytes = ARGV[1], ARGV[2], ARGV[3], ARGV[7], tonumber(ARGV[8])
+local count = math.min(tonumber(ARGV[4]), 1000)
 local now = now_ms()
+write_even_when_full()
 
-local function lease_of(id)
-  local v = call('HMGET', job_key(id), 'attempt', 'task', 'args', 'timeout', 'fixed', 'log_last')
-  return {id, tonumber(v[1]), v[2], v[3], v[4] and tonumber(v[4]) or false, v[5], tonumber(v[6])}
+local function lease_of(job, was)
+  local v = call('HMGET', job_key(job.id), 'args', 'timeout')
+  return {record(job, was), v[1], v[2] and tonumber(v[2]) or false}
 end
 
 local last = call('HGET', P .. 'claim:' .. worker, signature)
@@ -17,11 +18,8 @@ last = last and cmsgpack.unpack(last)
 if last and last[1] == request then
   local out = {}
   for _, id in ipairs(last[2]) do
-    if call('HGET', job_key(id), 'token') == request then
-      local lease = lease_of(id)
-      lease[8] = record(id)
-      out[#out + 1] = lease
-    end
+    local job = load(id)
+    if job and job.token == request and is_held(job) then out[#out + 1] = lease_of(job) end
   end
   return cmsgpack.pack(out)
 end
@@ -50,26 +48,34 @@ table.sort(heads, function(a, b)
   return a[3] < b[3]
 end)
 
-local out, ids, items, bytes, more = {}, {}, {}, 0, false
+local out, ids, items, bytes, more, taken = {}, {}, {}, 0, false, {}
 for _, head in ipairs(heads) do
-  local id = head[3]
   if #out >= count or bytes > max_bytes then more = true break end
-  unready(id, head[4])
+  local id, pair = head[3], head[4]
+  taken[pair] = (taken[pair] or 0) + 1
   local job = load(id)
   if job and job.state == 'queued' then
-    step(id, job, 'running', now, 'token', request, 'worker', worker, 'node', node, 'started_at', now)
-    call('SADD', P .. 'leased:' .. worker, id)
-    local lease = lease_of(id)
-    lease[8] = record(id, 'queued')
-    bytes = bytes + #lease[4]
-    out[#out + 1], ids[#ids + 1], items[#items + 1] = lease, id, {lease[8], false, false, false}
+    step(job, 'running', now, {token = request, worker = worker, node = node, started_at = now})
+    local lease = lease_of(job, 'queued')
+    bytes = bytes + #lease[2]
+    out[#out + 1], ids[#ids + 1], items[#items + 1] = lease, id, {lease[1], false, false, false}
   end
 end
-if #out > 0 then call('HSET', P .. 'claim:' .. worker, signature, cmsgpack.pack({request, ids})) end
-if #out < count and not more then
-  call('SADD', P .. 'idle:' .. signature, worker)
-else
+for pair, n in pairs(taken) do  -- of each pair the first ones were taken
+  call('ZREMRANGEBYRANK', P .. 'ready:' .. pair, 0, n - 1)
+  if call('EXISTS', P .. 'ready:' .. pair) == 0 then call('SREM', P .. 'ready', pair) end
+end
+if #out > 0 then
+  call('SADD', P .. 'leased:' .. worker, unpack(ids))
+  call('HSET', P .. 'claim:' .. worker, signature, cmsgpack.pack({request, ids}))
+end
+if #out >= count then
   call('SREM', P .. 'idle:' .. signature, worker)
+elseif more then  -- only the arguments were too much for one claim: it comes again at once
+  call('SREM', P .. 'idle:' .. signature, worker)
+  call('PUBLISH', P .. 'worker:' .. worker, cmsgpack.pack({'claim', signature}))
+else
+  call('SADD', P .. 'idle:' .. signature, worker)
 end
 publish(items)
 return cmsgpack.pack(out)

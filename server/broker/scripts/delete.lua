@@ -1,13 +1,9 @@
 -- Forget an ended job.
 -- ARGV: id
 -- Answers 'gone', 'running' (it has not ended; nothing was done) or 'ok'.
-local id = ARGV[1]
-local job = load(id)
+local job = load(ARGV[1])
 if not job then return 'gone' end
-if job.state ~= 'succeeded' and job.state ~= 'failed' and job.state ~= 'cancelled' then return 'running' end
+if not has_ended(job) then return 'running' end
 write_even_when_full()
-local rec = record(id, job.state)
-rec[3] = 'gone'
-forget(id, job)
-publish({{rec, false, false, false}})
+publish({forget(job)})
 return 'ok'

@@ -4,16 +4,15 @@
 -- timeout_s, position or false}.
 local out = {}
 for i, id in ipairs(cmsgpack.unpack(ARGV[1])) do
-  local rec = record(id)
-  if not rec[3] then
+  local job = load(id)
+  if not job then
     out[i] = false
   elseif ARGV[2] ~= 'detail' then
-    out[i] = {rec}
+    out[i] = {record(job)}
   else
     local v = call('HMGET', job_key(id), 'args', 'result', 'error', 'result_bytes', 'timeout')
-    local position = false
-    if rec[3] == 'queued' then position = call('ZRANK', P .. 'ready:' .. pair_of(rec[8], rec[7]), id) end
-    out[i] = {rec, v[1], v[2], v[3], v[4], v[5], position}
+    local position = job.state == 'queued' and call('ZRANK', P .. 'ready:' .. pair_of(job), id)
+    out[i] = {record(job), v[1], v[2], v[3], v[4], v[5], position}
   end
 end
 return cmsgpack.pack({tonumber(call('GET', P .. 'seq') or 0), out})

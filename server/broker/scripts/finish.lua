@@ -3,44 +3,38 @@
 --       false, first offset, entries, whether older ones are lost}; log entries kept; log bytes kept
 --       verdict: succeeded, failed, cancelled; queued gives the job back (a new attempt that uses up none)
 -- Answers a packed list of {code, last offset stored}: 'ok' (also when this end was stored before), 'hole' (resend the
--- log from last + 1 first), 'fenced' or 'gone'.
+-- log from last + 1 first), 'fenced' (another attempt or another's end has come; also a give-back that comes twice) or
+-- 'gone'.
 local verdicts, keep, keep_bytes = cmsgpack.unpack(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 write_even_when_full()
 
-local function settle(id, job, given, first, entries, added)
-  local verdict, outcome, result_bytes, progress, warnings = given[3], given[4], given[5], given[6], given[7]
-  local more = {'log_last', job.log_last, 'log_bytes', job.log_bytes}
-  if progress then more[#more + 1] = 'progress' more[#more + 1] = progress end
-  if warnings then more[#more + 1] = 'warnings' more[#more + 1] = warnings end
-  if result_bytes then more[#more + 1] = 'result_bytes' more[#more + 1] = result_bytes end
-  call('HSET', job_key(id), unpack(more))
-  local was
-  if verdict == 'queued' and job.state == 'cancelling' then verdict = 'cancelled' end
-  if verdict == 'queued' then
-    was = requeue(id, job, now, job.used)
-    wake(job)
-  else
-    was = terminate(id, job, verdict, now, outcome and (verdict == 'succeeded' and 'result' or 'error'), outcome)
-  end
-  local from, new = announced(first, entries, added)
-  if outcome and #outcome > 8192 then outcome = false end
-  return {record(id, was), from, new, outcome}
+-- Answers the state the job came from.
+local function settle(job, verdict, outcome, set)
+  if verdict == 'queued' and job.state == 'running' then return requeue(job, now, job.used, set) end
+  if verdict == 'queued' then verdict = 'cancelled' end
+  if outcome then set[verdict == 'succeeded' and 'result' or 'error'] = outcome end
+  return terminate(job, verdict, now, set)
 end
 
 local out, items = {}, {}
 for i, given in ipairs(verdicts) do
-  local id, token, first, entries, lost = given[1], given[2], given[8], given[9], given[10]
+  local id, token, verdict, outcome, result_bytes, progress, warnings, first, entries, lost = unpack(given)
   local job = load(id)
   if not job then
     out[i] = {'gone', 0}
   elseif job.token ~= token then
     out[i] = {'fenced', job.log_last}
-  elseif job.state ~= 'running' and job.state ~= 'cancelling' then
+  elseif not is_held(job) then
     out[i] = {'ok', job.log_last}
   else
-    local code, added = append_log(id, job, first, entries, lost, keep, keep_bytes)
-    if code == 'ok' then items[#items + 1] = settle(id, job, given, first, entries, added) end
+    local set = {progress = progress or nil, warnings = warnings or nil, result_bytes = result_bytes or nil}
+    local code, added = append_log(job, set, first, entries, lost, keep, keep_bytes)
+    if code == 'ok' then
+      local was = settle(job, verdict, outcome, set)
+      local from, new = announced(first, entries, added)
+      items[#items + 1] = {record(job, was), from, new, outcome and #outcome <= 8192 and outcome}
+    end
     out[i] = {code, job.log_last}
   end
 end

@@ -9,13 +9,15 @@ local states, field, values, others = wish[1], wish[2], wish[3], wish[4]
 local dims = {}
 for _, value in ipairs(values) do dims[#dims + 1] = field == 'all' and 'all' or field .. ':' .. value end
 
-local function matches(rec)
+local function matches(job)
   for _, other in ipairs(others) do
     local hit = false
     for _, value in ipairs(other[2]) do
-      if other[1] == 'task' then hit = hit or rec[7] == value end
-      if other[1] == 'queue' then hit = hit or rec[8] == value end
-      if other[1] == 'tag' then hit = hit or string.find('\n' .. rec[9] .. '\n', '\n' .. value .. '\n', 1, true) ~= nil end
+      if other[1] == 'task' then hit = hit or job.task == value end
+      if other[1] == 'queue' then hit = hit or job.queue == value end
+      if other[1] == 'tag' then
+        for _, tag in ipairs(job.tags) do hit = hit or tag == value end
+      end
     end
     if not hit then return false end
   end
@@ -44,10 +46,10 @@ while #out <= limit do
   if size <= 0 then break end
   local ids = chunk(top, size)
   for _, id in ipairs(ids) do
-    local rec = record(id)
+    local job = load(id)
     looked = looked + 1
     top = '(' .. id
-    if rec[3] and matches(rec) then out[#out + 1] = rec end
+    if job and matches(job) then out[#out + 1] = record(job) end
   end
   if #ids < size then looked = -1 break end
 end

@@ -3,9 +3,8 @@
 -- Answers packed false (no such job) or {first kept, last, list of {offset, entry or false, gap from or false}}; first
 -- kept is last + 1 when nothing is kept.
 local id, after, most, max_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local last = call('HGET', job_key(id), 'log_last')
-if not last then return cmsgpack.pack(false) end
-last = tonumber(last)
+if call('EXISTS', job_key(id)) == 0 then return cmsgpack.pack(false) end
+local last = tonumber(call('HGET', job_key(id), 'log_last') or 0)
 local key, list, size = P .. 'log:' .. id, {}, 0
 local head = call('XRANGE', key, '-', '+', 'COUNT', 1)
 local first = last + 1

@@ -8,28 +8,24 @@ write_even_when_full()
 local key, now = P .. 'leased:' .. worker, now_ms()
 local items, requeued, ended = {}, 0, 0
 
-local function lost(id, job)
-  if job.state == 'cancelling' then
-    ended = ended + 1
-    return terminate(id, job, 'cancelled', now)
+-- Answers the state the job came from, and its packed error where that ends it.
+local function lost(job)
+  if job.state == 'running' and job.used + 1 < job.max_attempts then
+    requeued = requeued + 1
+    return requeue(job, now, job.used + 1, {}), false
   end
-  if job.used + 1 >= job.max_attempts then
-    ended = ended + 1
-    local outcome = cmsgpack.pack({code = 'worker_lost',
-      message = 'the worker ' .. worker .. ' was lost, and with it the last of ' .. job.max_attempts .. ' attempts'})
-    return terminate(id, job, 'failed', now, 'error', outcome), outcome
-  end
-  requeued = requeued + 1
-  local was = requeue(id, job, now, job.used + 1)
-  wake(job)
-  return was
+  ended = ended + 1
+  if job.state == 'cancelling' then return terminate_lost(job, 'cancelled', now, {}), false end
+  local outcome = cmsgpack.pack({code = 'worker_lost',
+    message = 'the worker ' .. worker .. ' was lost, and with it the last of ' .. job.max_attempts .. ' attempts'})
+  return terminate_lost(job, 'failed', now, {error = outcome}), outcome
 end
 
 for _, id in ipairs(call('SRANDMEMBER', key, most)) do
   local job = load(id)
-  if job and job.worker == worker and (job.state == 'running' or job.state == 'cancelling') then
-    local was, outcome = lost(id, job)
-    items[#items + 1] = {record(id, was), false, false, outcome or false}
+  if job and job.worker == worker and is_held(job) then
+    local was, outcome = lost(job)
+    items[#items + 1] = {record(job, was), false, false, outcome}
   else
     call('SREM', key, id)
   end

@@ -1,35 +1,54 @@
 -- Store, enqueue and announce new jobs, each once: an id that exists answers what is stored.
--- ARGV: packed list of {id, task, queue, tags joined by \n, priority, max_attempts, fixed, args, timeout_s, delay_ms or
---       false, at ms or false}; most QUEUE/TASK pairs with jobs waiting
+-- ARGV: packed list of {id, fixed, args, timeout_s or false, delay_ms or false, at ms or false}; most QUEUE/TASK pairs
+--       with jobs waiting
 -- Answers a packed list: a record each, or 'full' where too many pairs of queue and task have jobs waiting.
 local jobs, max_pairs = cmsgpack.unpack(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
 local out, items = {}, {}
-for i, given in ipairs(jobs) do
-  local id, task, queue, tags, priority, max_attempts, fixed, args, timeout, delay, at = unpack(given)
-  local pair = pair_of(queue, task)
-  if call('EXISTS', job_key(id)) == 1 then
-    out[i] = record(id)
-  elseif call('SCARD', P .. 'ready') >= max_pairs and call('SISMEMBER', P .. 'ready', pair) == 0 then
-    out[i] = 'full'
+
+-- A job as `load` would give it, if it were stored.
+local function new_job(id, fixed, due)
+  local what = cmsgpack.unpack(fixed)
+  return {id = id, fixed = fixed, task = what[1], queue = what[2], tags = what[3], priority = what[4],
+    max_attempts = what[5], state = (due and due > now) and 'scheduled' or 'queued', attempt = 1, version = now,
+    log_last = 0, created_at = now, scheduled_at = due, started_at = false, finished_at = false, updated_at = now,
+    node = false, progress = false, warnings = false, attempt_firsts = '1'}
+end
+
+local function refused(job)
+  return call('SCARD', P .. 'ready') >= max_pairs and call('SISMEMBER', P .. 'ready', pair_of(job)) == 0
+end
+
+-- The first write is one that Redis refuses when memory is full: then nothing of the job is stored.
+local function store(job, args, timeout)
+  job.order = call('INCR', P .. 'order')
+  local fields = {'state', job.state, 'version', now, 'order', job.order, 'fixed', job.fixed, 'args', args,
+    'created_at', now, 'updated_at', now}
+  if job.scheduled_at then fields[#fields + 1] = 'scheduled_at' fields[#fields + 1] = job.scheduled_at end
+  if timeout then fields[#fields + 1] = 'timeout' fields[#fields + 1] = tostring(timeout) end
+  call('HSET', job_key(job.id), unpack(fields))
+  reindex(job, nil, job.state)
+  if job.state == 'scheduled' then
+    call('ZADD', P .. 'scheduled', job.scheduled_at, job.id)
   else
-    local due = (delay and now + delay) or at or false
-    local state = (due and due > now) and 'scheduled' or 'queued'
-    local job = {task = task, queue = queue, tags = tags, priority = priority, order = call('INCR', P .. 'order')}
-    call('HSET', job_key(id), 'state', state, 'attempt', 1, 'used', 0, 'version', now, 'log_last', 0, 'log_bytes', 0,
-      'task', task, 'queue', queue, 'tags', tags, 'priority', priority, 'max_attempts', max_attempts,
-      'order', job.order, 'fixed', fixed, 'args', args, 'created_at', now, 'updated_at', now, 'attempt_firsts', '1')
-    if due then call('HSET', job_key(id), 'scheduled_at', due) end
-    if timeout then call('HSET', job_key(id), 'timeout', tostring(timeout)) end
-    reindex(id, job, nil, state)
-    if state == 'scheduled' then
-      call('ZADD', P .. 'scheduled', due, id)
+    make_ready(job)
+    wake(job)
+  end
+end
+
+for i, given in ipairs(jobs) do
+  local id, fixed, args, timeout, delay, at = unpack(given)
+  if call('EXISTS', job_key(id)) == 1 then
+    out[i] = record(load(id))
+  else
+    local job = new_job(id, fixed, (delay and now + delay) or at or false)
+    if refused(job) then
+      out[i] = 'full'
     else
-      make_ready(id, job)
-      wake(job)
+      store(job, args, timeout)
+      out[i] = record(job)
+      items[#items + 1] = {out[i], false, false, false}
     end
-    out[i] = record(id)
-    items[#items + 1] = {out[i], false, false, false}
   end
 end
 publish(items)

@@ -18,10 +18,7 @@ local items = {}
 for _, id in ipairs(ids) do
   local job = load(id)
   if job then
-    local rec = record(id, job.state)
-    rec[3] = 'gone'
-    forget(id, job)
-    items[#items + 1] = {rec, false, false, false}
+    items[#items + 1] = forget(job)
   else
     call('ZREM', key, id)
   end

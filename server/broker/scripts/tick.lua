@@ -18,10 +18,10 @@ for _, id in ipairs(call('ZRANGEBYSCORE', P .. 'scheduled', '-inf', now, 'LIMIT'
   call('ZREM', P .. 'scheduled', id)
   local job = load(id)
   if job and job.state == 'scheduled' then
-    step(id, job, 'queued', now)
-    make_ready(id, job)
+    step(job, 'queued', now, {})
+    make_ready(job)
     wake(job)
-    items[#items + 1] = {record(id, 'scheduled'), false, false, false}
+    items[#items + 1] = {record(job, 'scheduled'), false, false, false}
   end
 end
 publish(items)
@@ -42,8 +42,7 @@ for _, pair in ipairs(call('SMEMBERS', P .. 'ready')) do
   if tasks[task] and (queues['*'] or queues[queue]) then work = true break end
 end
 
-local ended = P .. 'ended'
-local old = call('ZCOUNT', ended, '-inf', now - tonumber(ARGV[4]) * 1000)
-local over = math.max(old, call('ZCARD', ended) - tonumber(ARGV[5]))
+local old = call('ZCOUNT', P .. 'ended', '-inf', now - tonumber(ARGV[4]) * 1000)
+local over = math.max(old, call('ZCARD', P .. 'ended') - tonumber(ARGV[5]))
 return cmsgpack.pack({call('GET', P .. 'store'), tonumber(call('GET', P .. 'seq') or 0), call('HGETALL', P .. 'beats'),
   wait, cancels, leased, call('HEXISTS', P .. 'workers', me) == 1, work, full, over})
