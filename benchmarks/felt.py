@@ -175,7 +175,6 @@ async def drain(folder: str) -> None:
     took = time.perf_counter() - began
     row("no-op coroutine jobs, one worker", f"{total / took:,.0f}/s", "8,000/s")
     row("worker CPU per 1,000 jobs", f"{(worker.cpu_s() - cpu) / total * 1000:.3f} s", "0.12 s")
-    row("idle worker, memory", f"{worker.memory_mib():.0f} MiB", "60 MiB")
     worker.stop()
     server.stop()
 
@@ -205,6 +204,8 @@ async def main() -> None:
     print("commit", subprocess.getoutput("git rev-parse --short HEAD"))
     with Folder() as folder:
         server = serve(folder)
+        await asyncio.sleep(2)
+        row("idle node, memory", f"{server.memory_mib():.0f} MiB", "60 MiB")
         for measure in (updates, ends, cancels):
             await measure(server.url)
         server.stop()

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import logging
 import math
+import re
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from server.node import Node
 
 log = logging.getLogger("windsock.http")
 Result = TypeVar("Result")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # those that any resource here knows
 # Everything the page needs comes from this server; nothing is inline.
@@ -61,11 +63,9 @@ class Door:
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, without its port."""
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
+    """The name in a Host header, without its port; nothing where it is no Host header."""
+    match = _HOST.fullmatch(header)
+    return match[1] if match else ""
 
 
 def refuse_foreign(request: HTTPServerRequest, door: Door, *, unsafe: bool) -> None:

@@ -11,6 +11,7 @@ from server.window import Match
 
 DEFAULT_LIMIT = 50
 LOG_LIMIT = 1000
+MAX_OFFSET = 10**12  # of a log entry; Lua writes longer numbers with an exponent
 _WAIT = re.compile(r"(?:^|[;,])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?:$|[;,])", re.IGNORECASE | re.ASCII)
 
 
@@ -100,7 +101,7 @@ class LogHandler(Handler):
 
     async def get(self, job_id: str) -> None:
         """Entries with their offsets, from `after` + 1 on."""
-        after = self.number("after", 0, 0, 2**53)
+        after = self.number("after", 0, 0, MAX_OFFSET)
         limit = self.number("limit", LOG_LIMIT, 1, 10_000)
         self.answer(await self.node.queue.log(job_id, after, limit))
 

@@ -1,20 +1,24 @@
 """The dashboard and its files."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from tornado.web import StaticFileHandler
 
 from handlers.base import CONTENT_SECURITY_POLICY, Answering, Door, Handler, refuse_foreign
+from server.errors import NotFound
 from server.node import Node
 
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9_.-]+(:\d+)?\Z|\[[0-9a-fA-F:.]+\](:\d+)?\Z")  # a policy holds no other words
 STATIC = Path(__file__).resolve().parent.parent / "static"
 
 
 def _policy(handler: Any) -> str:
     """The CSP; Safari wants the socket's origin by name."""
     host = handler.request.headers.get("Host", "")
-    return CONTENT_SECURITY_POLICY.format(sockets=f"ws://{host} wss://{host}")
+    sockets = f"ws://{host} wss://{host}" if _PLAIN_HOST.match(host) else ""
+    return CONTENT_SECURITY_POLICY.format(sockets=sockets)
 
 
 class PageHandler(Handler):
@@ -39,6 +43,8 @@ class FilesHandler(Answering, StaticFileHandler):
     def prepare(self) -> None:
         """Only for requests meant for us."""
         refuse_foreign(self.request, self.door, unsafe=False)
+        if "\0" in self.path_args[0]:
+            raise NotFound("no such file")
 
     def set_extra_headers(self, path: str) -> None:
         """Modules are asked for again each time, cheaply: by ETag."""

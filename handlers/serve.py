@@ -22,7 +22,7 @@ from server.settings import Settings
 
 log = logging.getLogger("windsock")
 HURRY_S = 1.5  # after a second signal the process ends, stopped or not
-THREADS_S = 0.5  # threads of jobs that have not ended by then are left to their end with the process
+LEAVE_S = 0.5  # what jobs left running after their verdict ends by itself within this, or with the process
 
 
 def load_tasks(settings: Settings) -> Registry:
@@ -68,7 +68,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
     check_host(settings)
     node = Node(settings, load_tasks(settings), serves=True)
     web = WebServer(node)
-    signals, threads = Signals(), Threads()
+    signals, leftovers = Signals(), Leftovers()
     try:
         web.bind()  # first, so that a port that is taken is known before Redis is started
         if await signals.unless_stopped(node.start()):
@@ -83,7 +83,7 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         await web.stop()
         await node.stop()
         signals.close()
-    await threads.leave()
+    await leftovers.leave()
 
 
 def calm_collector() -> None:
@@ -99,7 +99,7 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
     if not len(registry):
         raise StartupError("a worker without tasks has nothing to do: name some with --tasks")
     node = Node(settings, registry, serves=False)
-    signals, threads = Signals(), Threads()
+    signals, leftovers = Signals(), Leftovers()
     try:
         if await signals.unless_stopped(node.start()):
             calm_collector()
@@ -110,13 +110,14 @@ async def work(settings: Settings, ready: Callable[[str], None]) -> None:
     finally:
         await node.stop()
         signals.close()
-    await threads.leave()
+    await leftovers.leave()
 
 
 class Signals:
     """SIGTERM and Ctrl-C: the first one drains, the second stops at once, a third ends the process where it stands.
 
-    They are plain handlers, not the loop's: a task may block the loop, and the process must end nevertheless.
+    They are plain handlers, not the loop's, and the kernel's alarm clock bounds the second: a task may block the loop,
+    and the process must end nevertheless.
     """
 
     def __init__(self) -> None:
@@ -133,9 +134,8 @@ class Signals:
         event = self.hurried if self._count == 2 else self.stopping
         self._loop.call_soon_threadsafe(event.set)
         if self._count == 2:
-            last = threading.Timer(HURRY_S, os._exit, [128 + number])
-            last.daemon = True
-            last.start()
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, HURRY_S)
 
     async def unless_stopped(self, work: Awaitable[None]) -> bool:
         """Do some work, or leave it when told to stop; whether it was done."""
@@ -146,7 +146,8 @@ class Signals:
         return await _first(work, self.hurried)
 
     def close(self) -> None:
-        """Signals mean what they meant before."""
+        """Signals mean what they meant before; no alarm rings any more."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -165,20 +166,32 @@ async def _first(work: Awaitable[None], event: asyncio.Event) -> bool:
     return False
 
 
-class Threads:
-    """The threads of a process, at its end: Python waits for all of them, and nobody can stop one."""
+class Leftovers:
+    """What jobs left running though their verdict is given: threads, which nobody can stop, and coroutines that heed no
+    cancel. Python would wait for them all.
+    """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(thread_name_prefix="windsock")  # ours, to be able to let go of it
+        self._pool = ThreadPoolExecutor(
+            thread_name_prefix="windsock"
+        )  # asyncio.to_thread's, to be able to let go of it
         asyncio.get_running_loop().set_default_executor(self._pool)
 
     async def leave(self) -> None:
-        """End the process here if a job's thread does not end soon; its job was given back or has its verdict."""
+        """Return when nothing is left; end the process here if that takes too long."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + THREADS_S
-        while left := [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]:
+        deadline = time.monotonic() + LEAVE_S
+        while left := self._threads() + self._coroutines():
             if time.monotonic() > deadline:
-                log.warning("%d threads of jobs do not end; ending without them", len(left))
+                log.warning("%d threads and coroutines of jobs do not end; ending without them", left)
                 logging.shutdown()
                 os._exit(0)
             await asyncio.sleep(0.01)
+
+    @staticmethod
+    def _threads() -> int:
+        return sum(not one.daemon for one in threading.enumerate() if one is not threading.main_thread())
+
+    @staticmethod
+    def _coroutines() -> int:
+        return len(asyncio.all_tasks()) - 1

@@ -72,14 +72,16 @@ class Session:
         self._allowance = Allowance(settings.commands_per_s, settings.commands_burst, self._loop.time())
         self._tasks: set[asyncio.Task[None]] = set()
         self.greeted = False
-        self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[None] | None]] = {
+        self._commands: dict[str, Callable[[dict[str, Any]], None]] = {
             FrameType.SUBSCRIBE: self._subscribe,
             FrameType.UNSUBSCRIBE: self._unsubscribe,
+            FrameType.VISIBILITY: self._visibility,
+            FrameType.PING: self._ping,
+        }
+        self._errands: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {  # those that wait for the store
             FrameType.SUBMIT: self._submit,
             FrameType.CANCEL: self._cancel,
             FrameType.RERUN: self._rerun,
-            FrameType.VISIBILITY: self._visibility,
-            FrameType.PING: self._ping,
         }
 
     def receive(self, message: Any) -> None:
@@ -118,24 +120,23 @@ class Session:
         return False
 
     def _command(self, frame: dict[str, Any]) -> None:
-        command = self._commands.get(frame["type"])
-        try:
-            if command is None:
-                raise BadRequest(f"unknown frame type {frame['type'][:40]!r}")
-            waiting = command(frame)
-        except WindsockError as error:
-            self._refuse(frame, error)
-            return
-        if waiting is not None:
-            task: asyncio.Task[None] = self._loop.create_task(
-                self._await(frame, waiting), name=f"command {self._client.id}"
-            )
+        errand = self._errands.get(frame["type"])
+        if errand is not None:
+            task = self._loop.create_task(self._run(errand, frame), name=f"command {self._client.id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-
-    async def _await(self, frame: dict[str, Any], waiting: Awaitable[None]) -> None:
+            return
         try:
-            await waiting
+            command = self._commands.get(frame["type"])
+            if command is None:
+                raise BadRequest(f"unknown frame type {frame['type'][:40]!r}")
+            command(frame)
+        except WindsockError as error:
+            self._refuse(frame, error)
+
+    async def _run(self, errand: Callable[[dict[str, Any]], Awaitable[None]], frame: dict[str, Any]) -> None:
+        try:
+            await errand(frame)
         except WindsockError as error:
             self._refuse(frame, error)
         except Exception:

@@ -222,6 +222,7 @@ class StreamHandler(Answering, WebSocketHandler):
             if not written.done() and self._unwritten() >= before:
                 log.info("%s: takes nothing for %g s", self.client.id, self._node.settings.write_s)
                 self._abort()
+                return False
         return written is not None and written.exception() is None
 
     def _write(self, message: bytes) -> "asyncio.Future[None] | None":
@@ -235,7 +236,7 @@ class StreamHandler(Answering, WebSocketHandler):
 
     def _unwritten(self) -> int:
         stream = self.ws_connection.stream if self.ws_connection is not None else None
-        return len(stream._write_buffer) if stream is not None else 0
+        return 0 if stream is None or stream.closed() else len(stream._write_buffer)
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Say bye as far as it can be said, and close."""

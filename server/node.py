@@ -74,6 +74,8 @@ class Node:
             async with asyncio.timeout(OPEN_S):
                 await self._until_open()
         except TimeoutError:
+            if self._away is not None:
+                raise StartupError(f"{self._away.message} (tried for {OPEN_S:g} s)") from None
             raise StartupError(f"no answer from Redis at {_shown(self.settings.redis)} within {OPEN_S:g} s") from None
         if self._embedded is not None:
             await self._inherit()
@@ -88,19 +90,20 @@ class Node:
         return self._embedded.url
 
     async def _until_open(self) -> None:
-        told = False
         while True:
             try:
                 return await self.broker.open()
             except Unavailable as error:
-                if not told:
+                if self._away is None:
                     log.warning("waiting for Redis: %s", error)
-                told = True
+                self._away = error
                 await asyncio.sleep(0.2)
 
     async def _inherit(self) -> None:
-        """Nobody else can be alive in a private store: what the last owner left is taken back at once."""
-        for process in await self.broker.nodes():
+        """What the last owner left is taken back at once; workers of this machine that live keep their jobs."""
+        for process, described in (await self.broker.nodes()).items():
+            if _alive(described.get("pid")):
+                continue  # a worker that joined and outlived the server; if it does not beat, its lease runs out
             taken = await self.broker.rescue(process)
             if taken:
                 log.warning("%d jobs of %s, which was killed, are taken back", taken, process)
@@ -122,7 +125,10 @@ class Node:
 
         self._link = Link(self.broker.connector, channels, self._on_message, up, self.hub.on_down)
         self._link.start()
-        await asyncio.wait_for(linked.wait(), OPEN_S)
+        try:
+            await asyncio.wait_for(linked.wait(), OPEN_S)
+        except TimeoutError:
+            raise StartupError(f"cannot subscribe to {', '.join(channels)}: {self._link.why or 'no answer'}") from None
         self._start_beat()
         if self.worker is not None:
             await self.worker.start()
@@ -263,9 +269,20 @@ class Node:
             async with asyncio.timeout(2.0):
                 await self.broker.rescue(self.id)
         except (WindsockError, TimeoutError) as error:
-            log.info("no farewell: %s", error)
+            log.info("no farewell: %s", str(error) or "no answer in time")
 
 
 def _shown(url: str | None) -> str:
     """A Redis URL for people: without password, and without a query, which may hold one."""
     return re.sub(r"//.*@", "//", (url or "the private redis-server").partition("?")[0])
+
+
+def _alive(pid: Any) -> bool:
+    """Whether another process with this number runs here. One that was given away again costs a lease, no more."""
+    if pid == os.getpid():
+        return False  # in a container each server is number 1
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, TypeError, ValueError):
+        return False
+    return True

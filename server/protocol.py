@@ -29,7 +29,7 @@ DEFAULT_RATE = 10
 MAX_AT = 4_102_444_800_000 * 10  # ms; some thousand years: a bound, so that scores stay exact
 MAX_FIELD = 200  # characters of a field's path in a refusal
 MAX_FIELD_ERRORS = 100  # fields named in a refusal
-MAX_CHOICES = 100  # values in one field of a filter
+MAX_CHOICES = 20  # values in one field of a filter
 MAX_DELAY_S = 10 * 366 * 86_400.0
 
 

@@ -20,6 +20,7 @@ log = logging.getLogger("windsock.reporter")
 CHUNK_BYTES = 64 * 1024  # log of one job in one call
 CALL_BYTES = 1024 * 1024  # log of all jobs in one call, about
 MAX_RETRY_S = 1.0
+NO_MORE = ("fenced", "gone")  # answers after which an attempt may write nothing more
 
 
 class Voice:
@@ -41,14 +42,15 @@ class Voice:
         """What is new."""
         bar = self.progress.take()
         first, entries = self.progress.unsent(max_bytes)
-        warnings, self.warnings = self.warnings, None
         lost = self.lost or first > self.stored + 1
-        return Report(self.lease.id, self.lease.token, bar, warnings, first, entries, lost)
+        return Report(self.lease.id, self.lease.token, bar, self.warnings, first, entries, lost)
 
-    def settle(self, answer: ReportAnswer) -> bool:
-        """Take in the store's answer; whether there is more to tell."""
-        if answer.code in ("fenced", "gone"):
+    def settle(self, report: Report, answer: ReportAnswer) -> bool:
+        """Take in the store's answer to a report; whether there is more to tell."""
+        if answer.code in NO_MORE:
             return False
+        if self.warnings is report.warnings:
+            self.warnings = None
         self.stored = answer.last
         self.lost = answer.code == "hole"
         self.progress.stored(answer.last)
@@ -136,20 +138,19 @@ class Reporter:
         try:
             answers = await self._broker.report(reports)
         except BaseException:
-            for voice, report in zip(voices, reports, strict=True):
-                voice.warnings = voice.warnings or (list(map(dict, report.warnings)) if report.warnings else None)
+            for voice in voices:
                 self._again(voice)
             raise
         now = self._loop.time()
-        for voice, answer in zip(voices, answers, strict=True):
+        for voice, report, answer in zip(voices, reports, answers, strict=True):
             voice.due = now + self._settings.flush_s
-            self._heed(voice, answer)
+            self._heed(voice, report, answer)
 
-    def _heed(self, voice: Voice, answer: ReportAnswer) -> None:
-        if voice.settle(answer):
+    def _heed(self, voice: Voice, report: Report, answer: ReportAnswer) -> None:
+        if voice.settle(report, answer):
             voice.due = 0.0  # a long log goes on without a pause
             self._again(voice)
-        elif answer.code in ("fenced", "gone") and not voice.closed:
+        elif answer.code in NO_MORE and not voice.closed:
             voice.closed = True
             self._dirty.pop(voice, None)
             voice.on_fenced(answer.code)
@@ -180,7 +181,7 @@ class Reporter:
                 continue
             if answer.code != "hole":
                 return answer
-            voice.settle(answer)
+            voice.stored, voice.lost = answer.last, True  # nothing of the verdict was stored
 
     async def _finish_once(
         self, voice: Voice, state: JobState, outcome: bytes | None, result_bytes: int | None
@@ -188,7 +189,8 @@ class Reporter:
         report = voice.report(CHUNK_BYTES)
         while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
             (answer,) = await self._broker.report([report])
-            if not voice.settle(answer):
+            voice.settle(report, answer)
+            if answer.code in NO_MORE:
                 return answer
             report = voice.report(CHUNK_BYTES)
         return await self._tell(Verdict(report, state, outcome, result_bytes))

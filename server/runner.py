@@ -157,7 +157,7 @@ class Runner:
         """Tell the end, however long it takes: only the end of the process stops it."""
         if attempt.reason is not Reason.FENCED:
             answer = await self.reporter.finish(attempt.voice, end.state, end.outcome, end.result_bytes)
-            if answer.code != "ok":
+            if answer.code != "ok" and end.state is not JobState.QUEUED:  # what is given back may have gone already
                 log.warning("job %s: its end came too late (%s)", attempt.lease.id, answer.code)
         self._on_end(attempt)
 

@@ -50,6 +50,7 @@ class JobSubscription:
     __slots__ = (
         "_after",
         "_due_s",
+        "_epoch",
         "_limit_log",
         "_offset",
         "_pace",
@@ -82,6 +83,7 @@ class JobSubscription:
         self._pace = Pace(rate)
         self._offset = 0  # the client has been told of the log up to here
         self._version = 0  # and of this summary
+        self._epoch = ("", 1)  # store and attempt the offset belongs to
         self._replay_to = 0
         self._runs: deque[Run | Gap] = deque()  # read from the store, not yet sent
         self._due_s: float | None = None
@@ -101,18 +103,23 @@ class JobSubscription:
         self._due_s = None
         if self.phase is Phase.OPENING:
             return self._open()
+        if self.phase is Phase.ENDED:
+            return None
         if self.topic.missing and self.topic.job is None:
             return self._error()
+        if self._uprooted():
+            return self._open()
         if self.phase is Phase.REPLAY:
             return self._replay(room)
-        if self.phase is Phase.LIVE:
-            return self._live(now, room, hidden_s)
-        return None
+        return self._live(now, room, hidden_s)
 
     def take(self, found: list[Run | Gap]) -> None:
         """What was read from the store because this subscription was `behind`."""
         self.behind = False
         self._runs.extend(found)
+        if not found and self.topic.job is not None and self._offset < self._tail(self.topic.job):
+            # The store had more when it was announced: it has lost its tail.
+            self._runs.append(Gap(self._offset + 1, self._tail(self.topic.job), GapReason.LOST))
 
     def _frame(self, kind: FrameType, **fields: Any) -> Frame:
         return {"type": kind.value, "sub": self.number, **fields}
@@ -137,14 +144,27 @@ class JobSubscription:
         answer = self._resume(job)
         self.phase = Phase.REPLAY
         self._offset = answer.offset
-        self._version = job.version
-        self._replay_to = max(self.topic.ring.tail, job.offset)
+        self._epoch = (job.store, job.attempt)
+        # An ended job's end is still to come: a client that is cut off before it must not count it as told.
+        self._version = job.version - 1 if job.ended else job.version
+        self._replay_to = self._tail(job)
         fields = {} if answer.log_from is None else {"log_from": answer.log_from}
-        # An ended job's end is still to come: a client that is cut off here must not count it as told.
-        told = job.version - 1 if job.ended else job.version
         return self._frame(
-            FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(told), **fields
+            FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(self._version), **fields
         )
+
+    def _uprooted(self) -> bool:
+        """Whether the store, or a new attempt, has other entries where this client holds some already: begin anew."""
+        job = self.topic.job
+        if job is None or self._epoch == (job.store, job.attempt):
+            return False
+        seen = Cursor(*self._epoch, self._version, self._offset)
+        self._epoch = (job.store, job.attempt)
+        if resume(seen, job.store, job.attempt_firsts).how is How.RESUMED:
+            return False
+        self._after = str(seen)
+        self._runs.clear()
+        return True
 
     def _resume(self, job: Job) -> Resume:
         if self._after is None:
@@ -157,8 +177,11 @@ class JobSubscription:
 
     def _tail_start(self, job: Job) -> int:
         if isinstance(self._limit_log, int):
-            return max(0, max(self.topic.ring.tail, job.offset) - self._limit_log)
+            return max(0, self._tail(job) - self._limit_log)
         return 0
+
+    def _tail(self, job: Job) -> int:
+        return max(self.topic.ring.tail, job.offset)
 
     # the log
 
@@ -174,17 +197,14 @@ class JobSubscription:
 
     def _log(self, room: int) -> Frame | None:
         """The next piece of the log, from what was read or from the ring."""
-        if not self._runs:
-            run = self.topic.ring.run(self._offset, room)
-            if run is None:
-                self.behind = True
-                return None
-            self._runs.append(run)
-        piece = self._runs.popleft()
-        if piece.last <= self._offset:
-            return self._log(room) if self._runs else None
+        while self._runs and not self._runs[0].first <= self._offset + 1 <= self._runs[0].last:
+            self._runs.popleft()  # told from elsewhere meanwhile, or asked for before a new beginning
+        piece = self._runs.popleft() if self._runs else self.topic.ring.run(self._offset, room)
+        if piece is None:
+            self.behind = True
+            return None
         if isinstance(piece, Gap):
-            return self._gap(max(piece.first, self._offset + 1), piece.last, piece.why)
+            return self._gap(self._offset + 1, piece.last, piece.why)
         return self._entries(piece, room)
 
     def _gap(self, first: int, last: int, why: GapReason) -> Frame:
@@ -217,7 +237,7 @@ class JobSubscription:
     def _live(self, now: float, room: int, hidden_s: float | None) -> Frame | None:
         job = self.topic.job
         assert job is not None
-        tail = max(self.topic.ring.tail, job.offset)
+        tail = self._tail(job)
         owes_log = self._wants_log and self._offset < tail
         if job.ended:
             return self._log(room) if owes_log else self._end(job)

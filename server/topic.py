@@ -56,11 +56,12 @@ def runs(
     found: list[Run | Gap] = []
     position = after
     for offset, entry, gap_from in rows:
-        if entry is None and gap_from is not None:
-            found.append(Gap(max(gap_from, position + 1), offset, GapReason.LOST))
-        elif entry is not None:
-            if offset > position + 1:
-                found.append(Gap(position + 1, offset - 1, GapReason.TRIMMED))
+        first = offset if gap_from is None else max(gap_from, position + 1)
+        if first > position + 1:
+            found.append(Gap(position + 1, first - 1, GapReason.TRIMMED))
+        if entry is None:
+            found.append(Gap(first, offset, GapReason.LOST))
+        else:
             tail = found[-1] if found else None
             if isinstance(tail, Run) and tail.last == offset - 1:
                 tail.entries.append(entry)
@@ -104,6 +105,13 @@ class Ring:
             self._entries.clear()
             self._size = 0
             self.tail = tail
+
+    def rewind(self, tail: int) -> None:
+        """The store has lost what came after `tail`, and other entries may take its place."""
+        while self._entries and self.tail > tail:
+            self._size -= self._entries.pop().size
+            self.tail -= 1
+        self.tail = min(self.tail, tail)
 
     def run(self, after: int, max_bytes: int) -> Run | None:
         """Entries from `after` + 1 on, about `max_bytes` of them; None when the ring does not reach back so far."""
@@ -149,4 +157,5 @@ class Topic:
         if self.job is not None and self.job.store == job.store and not job.newer_than(self.job):
             return False
         self.job = job
+        self.ring.rewind(job.offset)
         return True

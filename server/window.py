@@ -110,10 +110,11 @@ class Window:
         """Add the next older entries, after some have left."""
         pending, self._pending, self.loading = self._pending, [], False
         self.hungry = False
-        self._complete = not more
-        for job in jobs:
-            if job.id not in self._entries and len(self._ids) < self.limit:
-                self._put(job)
+        new = [job for job in jobs if job.id not in self._entries]
+        room = self.limit - len(self._ids)
+        self._complete = not more and len(new) <= room  # what did not fit is to be found when there is room again
+        for job in new[:room]:
+            self._put(job)
         self._replay(seq, pending, recount=False)
 
     def _replay(self, seq: int, pending: "list[tuple[int, Job, JobState | None, bool]]", *, recount: bool) -> None:

@@ -22,6 +22,7 @@ from server.runner import Attempt, Reason, Runner
 from server.settings import Settings
 
 log = logging.getLogger("windsock.worker")
+MOST_CLAIMED = 500  # jobs by one claim: Redis does nothing else meanwhile
 UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after so many beats
 
 
@@ -64,6 +65,7 @@ class Worker:
             if any(task.kind is kind for task in registry)
         ]
         self._held: dict[str, Attempt] = {}  # by job id, until the store has the end
+        self._running: set[Attempt] = set()  # until the function has returned
         self._unheld: dict[str, int] = {}  # jobs the store says we hold and we do not: beats since
         self._tasks: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()  # nothing is held
@@ -122,10 +124,14 @@ class Worker:
             asyncio.get_running_loop().call_soon(self._begin_claim, lane)
 
     def _begin_claim(self, lane: Lane) -> None:
+        if self.draining:
+            lane.claiming = False
+            return
         self._spawn(self._claim(lane), f"claim {lane.kind.value}")
 
     async def _claim(self, lane: Lane) -> None:
-        wanted = lane.free
+        wanted = min(lane.free, MOST_CLAIMED)
+        lane.hungry = False  # a wake-up may overtake the answer, and must not be forgotten over it
         try:
             leases = await self._broker.claim(
                 self.id, secrets.token_hex(8), wanted, self._settings.queues, lane.tasks, lane.signature
@@ -135,7 +141,7 @@ class Worker:
             return  # the beat that finds Redis again says whether there is work
         finally:
             lane.claiming = False
-        lane.hungry = len(leases) == wanted
+        lane.hungry = lane.hungry or len(leases) == wanted
         for lease in leases:
             self._begin(lane, lease)
         self._claim_soon(lane)
@@ -145,7 +151,9 @@ class Worker:
             self._spawn(self._return(lease), "return")
             return
         lane.busy += 1
-        self._held[lease.id] = self._runner.start(lease)
+        attempt = self._runner.start(lease)
+        self._running.add(attempt)
+        self._held[lease.id] = attempt
         self._quiet.clear()
 
     async def _return(self, lease: Lease) -> None:
@@ -155,6 +163,7 @@ class Worker:
     def _freed(self, attempt: Attempt) -> None:
         lane = next(lane for lane in self._lanes if lane.kind is attempt.task.kind)
         lane.busy -= 1
+        self._running.discard(attempt)
         self._claim_soon(lane)
 
     def _ended(self, attempt: Attempt) -> None:
@@ -177,6 +186,7 @@ class Worker:
         """Take no more, let what runs end; after the grace give it back."""
         self.draining = True
         await self._retire()
+        await self._settle()
         if self._held and grace_s > 0:
             log.info("waiting up to %g s for %d jobs", grace_s, len(self._held))
         if await self._within(grace_s):
@@ -185,6 +195,12 @@ class Worker:
         for attempt in list(self._held.values()):
             attempt.interrupt(Reason.DRAIN, grace_s=min(1.0, self._settings.cancel_grace_s))
         await self._within(5.0)
+
+    async def _settle(self) -> None:
+        """Claims under way bring their jobs, which go back: rescued later, they would have used up an attempt."""
+        deadline = asyncio.get_running_loop().time() + 1.0
+        while self._tasks and asyncio.get_running_loop().time() < deadline:
+            await asyncio.wait(self._tasks, timeout=1.0)
 
     async def _retire(self) -> None:
         try:
@@ -206,7 +222,7 @@ class Worker:
         self.draining = True
         for attempt in self._held.values():
             attempt.reason = Reason.FENCED  # no verdict any more
-        works = [attempt.work for attempt in self._held.values() if attempt.work is not None]
+        works = [attempt.work for attempt in self._running.union(self._held.values()) if attempt.work is not None]
         works += [attempt.verdict for attempt in self._held.values() if attempt.verdict is not None]
         for task in (*works, *self._tasks):
             task.cancel()
@@ -222,7 +238,7 @@ class Worker:
 
     def describe(self) -> dict[str, Any]:
         """Slots and jobs, for the list of nodes. Called from the beat's thread: reads only."""
-        stuck = sum(1 for attempt in list(self._held.values()) if attempt.abandoned)
+        stuck = sum(1 for attempt in list(self._running) if attempt.abandoned)
         return {
             "running": sum(lane.busy for lane in self._lanes),
             "abandoned": stuck,

@@ -59,6 +59,18 @@ async def block(seconds: float, progress: Progress) -> str:
     return "done"
 
 @task
+async def stubborn(seconds: float, progress: Progress) -> str:
+    """Heeds no cancel."""
+    progress.log("stays")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            pass
+    return "done"
+
+@task
 def deaf(seconds: float, progress: Progress) -> str:
     """Sits in its thread and heeds nobody."""
     progress.log("sits")

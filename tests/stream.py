@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tornado.httpclient import HTTPRequest
@@ -21,6 +22,7 @@ class Stream:
         self.codec = codec
         self.frames: list[Frame] = []
         self._looked = 0
+        self._over = False
 
     @classmethod
     async def open(
@@ -51,6 +53,7 @@ class Stream:
     async def _read(self, timeout_s: float) -> bool:
         message = await asyncio.wait_for(self.connection.read_message(), timeout_s)
         if message is None:
+            self._over = True
             return False
         self.frames += self.codec.decode(message if isinstance(message, bytes) else message.encode())
         return True
@@ -92,5 +95,8 @@ class Stream:
         return [frame for frame in self.frames if frame.get("sub") == sub]
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up, and read what is still to come: Tornado's client ends only when it is read to the end."""
         self.connection.close()
+        if not self._over:
+            with suppress(TimeoutError):
+                await self.closed(1.0)

@@ -162,7 +162,13 @@ async def test_unreadable_msgpack_is_400(api):
 @pytest.mark.gen_test
 async def test_other_media_types_are_415(api):
     body = json.dumps({"task": "add", "args": {"a": 1}}).encode()
-    for media_type in ("text/plain", "application/x-www-form-urlencoded", "application/x-ndjson", "application/jsonx", ""):
+    for media_type in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/x-ndjson",
+        "application/jsonx",
+        "",
+    ):
         answer = await api.ask("POST", "/api/jobs", body, Content_Type=media_type)
         assert (answer.status, answer.value["code"]) == (415, "unsupported_media"), media_type
     answer = await api.ask("POST", "/api/jobs", body, Content_Type="Application/JSON; charset=utf-8")

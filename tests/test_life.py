@@ -205,7 +205,7 @@ def test_a_drained_worker_gives_its_jobs_to_another_at_once(processes: Processes
     assert (job["state"], job["attempt"], job["node"]) == ("succeeded", 2, "worker-2")
 
 
-@pytest.mark.parametrize("task", ["count", "deaf", "block"])
+@pytest.mark.parametrize("task", ["count", "stubborn", "deaf", "block"])
 def test_a_second_signal_stops_at_once(processes: Processes, task: str) -> None:
     server = processes.serve(drain_s=30)
     job_id = server.submit(task, {"to": 10_000} if task == "count" else {"seconds": 30})
@@ -232,9 +232,10 @@ def _blocked(server: Server) -> bool:
     return False
 
 
-def test_a_thread_that_does_not_end_holds_no_process(processes: Processes) -> None:
+@pytest.mark.parametrize("task", ["stubborn", "deaf"])
+def test_a_job_that_does_not_end_holds_no_process(processes: Processes, task: str) -> None:
     server = processes.serve(drain_s=0.2)
-    job_id = server.submit("deaf", {"seconds": 30})
+    job_id = server.submit(task, {"seconds": 30})
     server.running(job_id)
     server.send(signal.SIGTERM)
     assert server.wait(5) == 0

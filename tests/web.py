@@ -1,10 +1,13 @@
 """HTTP for tests: requests with their answers decoded, and requests written byte by byte."""
 
 import asyncio
+import inspect
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httputil import HTTPHeaders
 
@@ -74,16 +77,13 @@ class Api:
         return job
 
 
-async def exchange(port: int, *parts: bytes, pause_s: float = 0.0, end: bool = False) -> bytes:
-    """Write these bytes on a connection of one's own, and read until the server closes or is silent for a while."""
+async def exchange(port: int, *parts: bytes) -> bytes:
+    """The answer to these bytes, on a connection of its own."""
     reader, writer = await asyncio.open_connection("localhost", port)
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
-            await asyncio.sleep(pause_s)
-        if end:
-            writer.write_eof()
         return await read_answer(reader)
     finally:
         writer.close()
@@ -96,3 +96,26 @@ async def read_answer(reader: asyncio.StreamReader) -> bytes:
         if line.startswith(b"content-length:"):
             return head + await asyncio.wait_for(reader.readexactly(int(line[15:])), 5)
     return head
+
+
+async def eventually(condition: Callable[[], Any], timeout_s: float = 5.0) -> Any:
+    """The first true answer of `condition`, which may be a coroutine function."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        assert asyncio.get_running_loop().time() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.01)
+
+
+def having(**changes: Any) -> Callable[[Any], Any]:
+    """A test whose node has these settings; its module's `settings` fixture has to heed `request.param`."""
+
+    def mark(test: Any) -> Any:
+        chosen = pytest.mark.parametrize("settings", [changes], indirect=True, ids=[",".join(changes)])
+        return pytest.mark.usefixtures("settings")(chosen(test))
+
+    return mark

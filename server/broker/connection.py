@@ -5,12 +5,22 @@ from redis import asyncio as aioredis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.retry import Retry
 
 from server.errors import StartupError, Unavailable, WindsockError
 
-# Redis says these inside script errors too, worded differently by version; hence found anywhere in the message.
+# Redis says these inside script errors too, worded differently by version; hence found anywhere in the message. Where
+# such a word comes first, redis-py makes a class of it and drops it from the message: `_DROPPED` puts it back.
 _REFUSALS = {
     "OOM command": "Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)",
     "READONLY": "Redis is read-only: this URL leads to a replica, name the primary",
@@ -20,6 +30,14 @@ _REFUSALS = {
     "MASTERDOWN": "Redis has lost its primary",
     "CLUSTERDOWN": "the Redis cluster is down",
     "BUSY": "Redis is busy with a script",
+}
+_DROPPED: dict[type[RedisError], str] = {
+    OutOfMemoryError: "OOM ",
+    ReadOnlyError: "READONLY ",
+    BusyLoadingError: "LOADING ",
+    MasterDownError: "MASTERDOWN ",
+    ClusterDownError: "CLUSTERDOWN ",
+    NoPermissionError: "NOPERM ",
 }
 
 
@@ -64,7 +82,7 @@ def refusal(error: BaseException) -> WindsockError:
     Raises:
         RuntimeError: a script failed for a reason that is ours.
     """
-    text = str(error)
+    text = next((word for kind, word in _DROPPED.items() if isinstance(error, kind)), "") + str(error)
     for sign, message in _REFUSALS.items():
         if sign in text:
             return Unavailable(message)

@@ -44,6 +44,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._breaking: asyncio.Task[None] | None = None  # a disconnect under way
         self.up = False
+        self.why = ""  # of the last loss or failed try
         self.losses = 0  # how often it went down
 
     def start(self) -> None:
@@ -81,6 +82,7 @@ class Link:
             delay = min(delay * 2, MAX_DELAY_S)
 
     def _lost(self, why: str) -> None:
+        self.why = why
         if self.up:
             self.up = False
             self.losses += 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from server.broker.connection import Connector, refusal
@@ -95,6 +95,7 @@ class Pipeline:
             except Exception as error:
                 log.exception("a batch of %d calls failed", len(batch))
                 self._fail(batch, error)
+                await self._drop()  # replies may be left on it, which the next batch would take for its own
 
     async def _carry(self, batch: Sequence[_Call]) -> None:
         """Exchange until all are answered: again where the connection broke, or where Redis did not know a script."""
@@ -125,7 +126,7 @@ class Pipeline:
         confirmed = not wait or replies.pop() >= 1
         for call, reply in zip(batch, replies, strict=True):
             self._settle(call, reply, confirmed)
-        if any(isinstance(reply, RedisError) and "READONLY" in str(reply) for reply in replies):
+        if any(isinstance(reply, ResponseError) and _read_only(reply) for reply in replies):
             await self._drop()  # after a failover the name may lead to the new primary
 
     def _settle(self, call: _Call, reply: Any, confirmed: bool) -> None:
@@ -154,6 +155,10 @@ class Pipeline:
         for call in batch:
             if not call.answer.done():
                 call.answer.set_exception(error)
+
+
+def _read_only(error: ResponseError) -> bool:
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
 
 
 async def _read(connection: AbstractConnection) -> Any:

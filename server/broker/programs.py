@@ -83,8 +83,14 @@ def _candidates(named: str | None) -> Iterable[str]:
         if path is None:
             raise StartupError(f"redis_server (WINDSOCK_REDIS_SERVER): {named!r} is no program that can be run")
         return [os.path.abspath(path)]
-    found = [shutil.which("valkey-server"), shutil.which("redis-server"), _in_wheel()]
+    found = [*_on_path("valkey-server"), *_on_path("redis-server"), _in_wheel()]
     return [os.path.abspath(path) for path in dict.fromkeys(found) if path is not None]
+
+
+def _on_path(name: str) -> list[str | None]:
+    """Every program of this name, not the first only: an active venv puts its own before the system's."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return [shutil.which(name, path=folder) for folder in folders if folder]
 
 
 def _in_wheel() -> str | None:

@@ -198,12 +198,11 @@ class Ticker:
         if not (beat.overdue or self._evict):
             return
         settings = self._settings
-        for evict in (SWEEP,) * (EVICT // SWEEP) if self._evict else (0,):
-            gone = SWEEP
-            while gone == SWEEP and not self._stopping.is_set():
-                gone = self._call("sweep", settings.keep_ended_s, settings.keep_ended, evict, SWEEP)
-                if evict:
-                    break
+        enough = time.monotonic() + settings.beat_s / 2  # the next beat must not be late: the rest goes after it
+        evict, gone = (EVICT if self._evict else 0), SWEEP
+        while gone == SWEEP and time.monotonic() < enough and not self._stopping.is_set():
+            gone = self._call("sweep", settings.keep_ended_s, settings.keep_ended, evict, SWEEP)
+            evict = max(0, evict - gone)
 
     def _short_of_memory(self) -> bool:
         assert self._client is not None

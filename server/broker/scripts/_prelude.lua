@@ -32,6 +32,17 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- A whole number as text. Redis formats every number it is handed anew, and slowly; a time is written many times.
+local texts = {}
+local function whole(number)
+  local text = texts[number]
+  if not text then
+    text = string.format('%.0f', number)
+    texts[number] = text
+  end
+  return text
+end
+
 -- A write that needs no memory. After it Redis lets the script write though memory is full (the check is made at the
 -- first write only), so that beats, ends and clean-up go on where submits are refused.
 local function write_even_when_full()
@@ -75,7 +86,7 @@ local function reindex(job, from, to)
   from, to = from and P .. 'index:' .. from .. ':', to and P .. 'index:' .. to .. ':'
   local function move(dim)
     if from then call('ZREM', from .. dim, job.id) end
-    if to then call('ZADD', to .. dim, 0, job.id) end
+    if to then call('ZADD', to .. dim, '0', job.id) end
   end
   move('all')
   move('task:' .. job.task)
@@ -86,8 +97,8 @@ end
 -- Write one step of a job: its state, its version, the time, and the fields in `set`; move it between the indexes.
 -- The version is max(stored + 1, now): never back, even when the tail of the data was lost.
 local function step(job, to, now, set)
-  local from = job.state
-  set.state, set.version, set.updated_at = to, math.max(job.version + 1, now), now
+  local from, version = job.state, math.max(job.version + 1, now)
+  set.state, set.version, set.updated_at = to, whole(version), whole(now)
   local flat = {}
   for name, value in pairs(set) do
     job[name] = value
@@ -95,6 +106,7 @@ local function step(job, to, now, set)
     flat[#flat + 1] = value
   end
   call('HSET', job_key(job.id), unpack(flat))
+  job.version = version
   if from ~= to then reindex(job, from, to) end
   return from
 end
@@ -137,9 +149,9 @@ end
 -- The token of a job that its worker has ended stays: a finish that is sent twice is known by it.
 local function terminate(job, to, now, set)
   if job.worker then call('SREM', P .. 'leased:' .. job.worker, job.id) end
-  set.finished_at = now
+  set.finished_at = whole(now)
   local was = step(job, to, now, set)
-  call('ZADD', P .. 'ended', now, job.id)
+  call('ZADD', P .. 'ended', whole(now), job.id)
   return was
 end
 

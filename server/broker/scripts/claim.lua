@@ -55,7 +55,7 @@ for _, head in ipairs(heads) do
   taken[pair] = (taken[pair] or 0) + 1
   local job = load(id)
   if job and job.state == 'queued' then
-    step(job, 'running', now, {token = request, worker = worker, node = node, started_at = now})
+    step(job, 'running', now, {token = request, worker = worker, node = node, started_at = whole(now)})
     local lease = lease_of(job, 'queued')
     bytes = bytes + #lease[2]
     out[#out + 1], ids[#ids + 1], items[#items + 1] = lease, id, {lease[1], false, false, false}

@@ -22,8 +22,8 @@ end
 -- The first write is one that Redis refuses when memory is full: then nothing of the job is stored.
 local function store(job, args, timeout)
   job.order = call('INCR', P .. 'order')
-  local fields = {'state', job.state, 'version', now, 'order', job.order, 'fixed', job.fixed, 'args', args,
-    'created_at', now, 'updated_at', now}
+  local fields = {'state', job.state, 'version', whole(now), 'order', job.order, 'fixed', job.fixed, 'args',
+    args, 'created_at', whole(now), 'updated_at', whole(now)}
   if job.scheduled_at then fields[#fields + 1] = 'scheduled_at' fields[#fields + 1] = job.scheduled_at end
   if timeout then fields[#fields + 1] = 'timeout' fields[#fields + 1] = tostring(timeout) end
   call('HSET', job_key(job.id), unpack(fields))
