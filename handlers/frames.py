@@ -186,6 +186,8 @@ class Parser:
         if self._kind == Opcode.TEXT and (self._tail or not payload.isascii()):
             payload = self._tail + payload
             self._tail = payload[_check_text(payload, final=False) :]
+            if self._tail[:1] == b"\xed" and self._tail[1:2] >= b"\xa0":  # a surrogate: Python waits for its third byte
+                raise FrameError(Status.INVALID_DATA, "a text is not UTF-8")
 
     def _finish(self) -> Event:
         if self._tail:

@@ -152,6 +152,8 @@ class Store:
     def ids(self, name: str) -> set[str]:
         """The members of a set or sorted set."""
         kind = self.redis.type(self.key(name))
+        if kind == b"none":
+            return set()
         members = self.redis.zrange(self.key(name), 0, -1) if kind == b"zset" else self.redis.smembers(self.key(name))
         return {one.decode() for one in members}
 
@@ -204,10 +206,11 @@ def opened(io_loop: IOLoop, settings: Settings) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def own_redis(*options: str) -> Iterator[str]:
+def own_redis(*options: str, socket: Path | None = None) -> Iterator[str]:
     """A redis-server that a test may do anything to; its URL."""
     folder = Path(tempfile.mkdtemp(prefix="windsock-own-"))
-    path = folder / "redis.sock"
+    path = socket or folder / "redis.sock"
+    path.parent.mkdir(exist_ok=True)
     command = [redis_program(), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -216,7 +219,8 @@ def own_redis(*options: str) -> Iterator[str]:
     finally:
         process.kill()
         process.wait(10)
-        shutil.rmtree(folder, ignore_errors=True)
+        for used in {folder, path.parent}:
+            shutil.rmtree(used, ignore_errors=True)
 
 
 def _answers(path: Path) -> bool:

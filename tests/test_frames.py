@@ -3,7 +3,7 @@
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from peer import client_frame
 
@@ -148,6 +148,9 @@ def may_go_on(data: bytes) -> bool:
     return False
 
 
+@settings(deadline=None, max_examples=1000)
+@example([0xED, 0xA0])
+@example([0xF4, 0x90])
 @given(st.lists(st.sampled_from([0x41, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC2, 0xE0, 0xED, 0xF0, 0xF4, 0xFF])))
 def test_a_text_is_refused_at_the_first_byte_that_no_valid_one_has(values: list[int]) -> None:
     data = bytes(values)

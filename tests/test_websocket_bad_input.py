@@ -1,5 +1,7 @@
 """What no client should send: each message is answered or the connection closed, with the code the protocol names."""
 
+import gc
+
 import pytest
 from rawsocket import BINARY, PING, TEXT, RawSocket, frame
 from web import eventually
@@ -181,3 +183,15 @@ async def test_binary_hello_on_json_is_4000(port):
     client.write(frame(HELLO, BINARY))
     assert await client.close_code() == 4000
     client.close()
+
+
+@pytest.mark.gen_test
+async def test_commands_before_a_bad_frame_in_one_message_leave_nothing(stream, node):
+    """Their tasks end before they began; a coroutine nobody awaited would be a warning, and fail this test."""
+    for _ in range(5):
+        client = await stream()
+        await client.until("welcome")
+        await client.send({"type": "submit", "id": 1, "task": "forever", "sub": 1}, {"type": "cancel", "id": 2}, {})
+        assert await client.closed() == 4000
+    gc.collect()
+    await eventually(lambda: not node.hub._topics)

@@ -13,7 +13,7 @@ from handlers.app import WebServer, make_application
 from handlers.base import Door
 from handlers.websocket import Sockets
 from server.codec import JSON
-from server.protocol import FrameType
+from server.protocol import FrameType, Submission
 
 
 @pytest.fixture
@@ -222,12 +222,14 @@ async def test_a_server_that_stops_leaves_no_request_waiting(node):
     web.start()
     socket = await Stream.open(web.url.replace("http", "ws") + "/api/stream")
     await socket.until("welcome")
-    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
-    writer.write(b"GET /api/jobs/X?wait=60&after=x-1.1.1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert b" 404 " in await reader.readuntil(b"\r\n")
+    job = await node.queue.submit(Submission(task="add", args={"a": 1}, delay_s=60))
+    _, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(f"GET /api/jobs/{job.id}?wait=60&after={job.cursor} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await eventually(lambda: job.id in node.hub._topics)
     before = time.monotonic()
     await web.stop()
     assert time.monotonic() - before < 2
+    assert not node.hub._topics
     assert await socket.closed() == 4200
     writer.close()
     await socket.close()

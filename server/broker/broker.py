@@ -6,10 +6,11 @@ from typing import Any
 
 from server.broker.connection import Connector
 from server.broker.keys import Keys
-from server.broker.pipeline import Argument, Pipeline
+from server.broker.pipeline import Pipeline
 from server.broker.record import Change, changes_of, detail_of, fixed_of, job_of, pack, unpack
 from server.broker.script import script
 from server.broker.values import Lease, ListWish, LogPiece, NewJob, Page, Report, ReportAnswer, Verdict
+from server.broker.wire import Argument
 from server.codec import MSGPACK
 from server.errors import Conflict, NotFound, QueueFull, StartupError
 from server.job import Job, JobDetail

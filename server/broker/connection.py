@@ -17,6 +17,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
+from server.broker.wire import ReplyError
 from server.errors import StartupError, Unavailable, WindsockError
 
 # Redis says these inside script errors too, worded differently by version; hence found anywhere in the message. Where
@@ -46,7 +47,7 @@ class Connector:
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._url = url
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         options = {"protocol": 2, "socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
         try:
             self._pool = aioredis.ConnectionPool.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
@@ -86,7 +87,7 @@ def refusal(error: BaseException) -> WindsockError:
     for sign, message in _REFUSALS.items():
         if sign in text:
             return Unavailable(message)
-    if isinstance(error, ResponseError):
+    if isinstance(error, ResponseError | ReplyError):
         if any(sign in text for sign in ("NOAUTH", "WRONGPASS", "NOPERM", "invalid password")):
             return Unavailable(f"Redis refuses us: {text}")
         raise RuntimeError(f"Redis script failed: {text}") from error

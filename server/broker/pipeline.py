@@ -10,18 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
 from server.broker.connection import Connector, refusal
 from server.broker.script import Script
+from server.broker.wire import Argument, ReplyError, Wire
 from server.errors import Unavailable
 
 log = logging.getLogger("windsock.pipeline")
-Argument = bytes | str | int | float
-_LOST = (RedisConnectionError, RedisTimeoutError, OSError)
+_LOST = OSError  # ConnectionError and TimeoutError among it
 
 
 @dataclass(slots=True)
@@ -47,10 +42,11 @@ class Pipeline:
         self._connector = connector
         self._tag = tag
         self._wait_ms = wait_ms  # durability "wait": how long a durable batch waits for a replica
+        self._timeout_s = connector.timeout_s
         self._max_batch = max_batch
         self._pending: list[_Call] = []
         self._gathered = asyncio.Event()
-        self._connection: AbstractConnection | None = None
+        self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -114,56 +110,47 @@ class Pipeline:
         self._fail(batch, error)
 
     async def _exchange(self, batch: Sequence[_Call]) -> None:
-        if self._connection is None:
-            self._connection = await self._connector.connect()
-        connection = self._connection
+        if self._wire is None:
+            self._wire = Wire(await self._connector.connect(), self._timeout_s)
         commands: list[tuple[Argument, ...]] = [call.command(self._tag) for call in batch]
         wait = self._wait_ms is not None and any(call.durable for call in batch)
         if wait:
             commands.append(("WAIT", 1, self._wait_ms or 0))
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        replies = [await _read(connection) for _ in commands]
+        replies = await self._wire.exchange(commands)
         confirmed = not wait or replies.pop() >= 1
         for call, reply in zip(batch, replies, strict=True):
             self._settle(call, reply, confirmed)
-        if any(isinstance(reply, ResponseError) and _read_only(reply) for reply in replies):
+        if any(isinstance(reply, ReplyError) and "READONLY" in str(reply) for reply in replies):
             await self._drop()  # after a failover the name may lead to the new primary
 
     def _settle(self, call: _Call, reply: Any, confirmed: bool) -> None:
         if call.answer.done():  # whoever asked was cancelled
             return
-        if isinstance(reply, NoScriptError):
+        if not isinstance(reply, ReplyError):
+            self._answer(call, reply, confirmed)
+        elif str(reply).startswith("NOSCRIPT"):
             call.whole = True
-        elif isinstance(reply, ResponseError):
+        else:
             try:
                 call.answer.set_exception(refusal(reply))
             except RuntimeError as ours:
                 log.exception("script %s", call.script.name)
                 call.answer.set_exception(ours)
-        elif call.durable and not confirmed:
+
+    @staticmethod
+    def _answer(call: _Call, reply: Any, confirmed: bool) -> None:
+        if call.durable and not confirmed:
             call.answer.set_exception(Unavailable("stored, but no replica confirmed it in time"))
         else:
             call.answer.set_result(reply)
 
     async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
 
     @staticmethod
     def _fail(batch: Sequence[_Call], error: BaseException) -> None:
         for call in batch:
             if not call.answer.done():
                 call.answer.set_exception(error)
-
-
-def _read_only(error: ResponseError) -> bool:
-    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
-
-
-async def _read(connection: AbstractConnection) -> Any:
-    """One reply; an error reply is a value here, because the others of its batch still have to be read."""
-    try:
-        return await connection.read_response(disable_decoding=True)
-    except ResponseError as error:
-        return error

@@ -199,13 +199,10 @@ end
 local function append_log(job, set, first, entries, lost, keep, keep_bytes)
   local key, added = P .. 'log:' .. job.id, 0
   if first > job.log_last + 1 then
-    if lost then
-      call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
-      job.log_last = first - 1
-      set.log_last = job.log_last
-    elseif #entries > 0 then
-      return 'hole', 0
-    end
+    if not lost then return #entries > 0 and 'hole' or 'ok', 0 end
+    call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
+    job.log_last = first - 1
+    set.log_last = job.log_last
   end
   for i = job.log_last - first + 2, #entries do
     job.log_last = first + i - 1

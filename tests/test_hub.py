@@ -1,0 +1,208 @@
+"""The hub: what is watched is shared, what was missed is read anew, and nothing stays behind."""
+
+import asyncio
+
+import pytest
+from web import eventually
+
+from server.protocol import Submission
+from server.topic import Topic
+from server.window import Match
+
+
+class Ear:
+    """Somebody who watches."""
+
+    def __init__(self):
+        self.told = 0
+
+    def notify(self):
+        self.told += 1
+
+
+@pytest.fixture
+def submit(node):
+    async def submit(task="add", args=None, **fields):
+        args = {"a": 1} if args is None and task == "add" else args or {}
+        return await node.queue.submit(Submission(task=task, args=args, **fields))
+
+    return submit
+
+
+def watch(node, job):
+    ear, topic = Ear(), node.hub.topic(job.id)
+    node.hub.watch(topic, ear)
+    return ear, topic
+
+
+class Deaf:
+    """Messages of the events channel are lost while it is open."""
+
+    def __init__(self, node):
+        self._hub = node.hub
+        self._real = node.hub.on_message
+        self.lost = 0
+
+    def __enter__(self):
+        self._hub.on_message = self._lose
+        return self
+
+    def _lose(self, data):
+        self.lost += 1
+
+    def __exit__(self, *_):
+        self._hub.on_message = self._real
+
+
+@pytest.mark.gen_test
+async def test_watchers_of_a_job_share_its_topic(node, submit):
+    job = await submit(delay_s=60)
+    (one, topic), (two, same) = watch(node, job), watch(node, job)
+    assert same is topic
+    await eventually(lambda: topic.loaded)
+    await node.queue.cancel(job.id)
+    await eventually(lambda: topic.job.ended)
+    assert one.told
+    assert two.told
+    node.hub.unwatch(topic, one)
+    assert node.hub.topic(job.id) is topic
+    node.hub.unwatch(topic, two)
+    assert node.hub.topic(job.id) is not topic
+
+
+@pytest.mark.gen_test
+async def test_who_leaves_is_told_no_more(node, submit):
+    job = await submit(delay_s=60)
+    (one, topic), (two, _) = watch(node, job), watch(node, job)
+    await eventually(lambda: topic.loaded)
+    node.hub.unwatch(topic, one)
+    told = one.told
+    await node.queue.cancel(job.id)
+    await eventually(lambda: topic.job.ended)
+    assert one.told == told
+    assert two.told
+    node.hub.unwatch(topic, two)
+
+
+@pytest.mark.gen_test
+async def test_a_job_that_does_not_exist_is_missing(node):
+    topic, ear = Topic("nobody"), Ear()
+    node.hub.watch(topic, ear)
+    await eventually(lambda: topic.missing)
+    assert ear.told
+    node.hub.unwatch(topic, ear)
+
+
+@pytest.mark.gen_test
+async def test_a_missed_message_is_noticed_at_the_next_one_and_made_good(node, submit):
+    job = await submit(delay_s=60)
+    ear, topic = watch(node, job)
+    window = node.hub.window(Match(), 10)
+    node.hub.follow(window, ear)
+    await eventually(lambda: topic.loaded and window.loaded)
+    await submit(delay_s=60)
+    await eventually(lambda: node.hub._seq is not None)
+    with Deaf(node) as deaf:
+        await node.queue.cancel(job.id)
+        await eventually(lambda: deaf.lost)
+    assert not topic.job.ended
+    await submit(delay_s=60)  # another job's message, with a number too high
+    await eventually(lambda: topic.job.ended)
+    await eventually(lambda: window.counts == {**window.counts, "cancelled": 1, "scheduled": 2})
+    node.hub.unwatch(topic, ear)
+    node.hub.unfollow(window, ear)
+
+
+@pytest.mark.gen_test
+async def test_a_step_back_is_noticed_too(node, submit):
+    job = await submit(delay_s=60)
+    ear, topic = watch(node, job)
+    await eventually(lambda: topic.loaded)
+    node.hub._seq = 10**9
+    with Deaf(node) as deaf:
+        await node.queue.cancel(job.id)
+        await eventually(lambda: deaf.lost)
+    await submit(delay_s=60)
+    await eventually(lambda: topic.job.ended)
+    node.hub.unwatch(topic, ear)
+
+
+@pytest.mark.gen_test
+async def test_while_nobody_watches_messages_are_not_counted(node, submit):
+    await submit(delay_s=60)
+    job = await submit(delay_s=60)
+    ear, topic = watch(node, job)
+    await eventually(lambda: topic.loaded)
+    resyncs = []
+    node.hub.resync = lambda: resyncs.append(1)
+    await submit(delay_s=60)
+    await node.queue.cancel(job.id)
+    await eventually(lambda: topic.job.ended)
+    assert not resyncs
+    node.hub.unwatch(topic, ear)
+
+
+@pytest.mark.gen_test
+async def test_what_is_being_read_while_something_is_missed_is_read_again(node, submit, monkeypatch):
+    job = await submit(delay_s=60)
+    real_detail, real_page = node.broker.detail, node.broker.page
+    gate, reads = asyncio.Event(), []
+
+    async def held(read, *arguments, **named):
+        answer = await read(*arguments, **named)
+        reads.append(read)
+        await gate.wait()
+        return answer
+
+    monkeypatch.setattr(node.broker, "detail", lambda *args: held(real_detail, *args))
+    monkeypatch.setattr(node.broker, "page", lambda *args, **named: held(real_page, *args, **named))
+    ear, topic = watch(node, job)
+    window = node.hub.window(Match(), 10)
+    node.hub.follow(window, ear)
+    await eventually(lambda: len(reads) == 2)
+    node.hub.on_down("cut")
+    with Deaf(node) as deaf:
+        await node.queue.cancel(job.id)
+        await eventually(lambda: deaf.lost)
+    node.hub.on_up()
+    gate.set()
+    await eventually(lambda: topic.job is not None and topic.job.ended)
+    await eventually(lambda: window.loaded and window.counts["cancelled"] == 1)
+    assert window.generation == 1
+    assert not node.hub._outdated
+    node.hub.unwatch(topic, ear)
+    node.hub.unfollow(window, ear)
+
+
+@pytest.mark.expects_log("a read failed")
+@pytest.mark.gen_test
+async def test_a_read_that_fails_is_loud_and_hurts_nobody_else(node, submit, monkeypatch, caplog):
+    one, two = await submit(delay_s=60), await submit(delay_s=60)
+    real = node.broker.detail
+
+    async def broken(job_id):
+        if job_id == one.id:
+            raise RuntimeError("a mistake of ours")
+        return await real(job_id)
+
+    monkeypatch.setattr(node.broker, "detail", broken)
+    (ear, unread), (other, topic) = watch(node, one), watch(node, two)
+    await eventually(lambda: topic.loaded)
+    assert not unread.loaded
+    assert "a read failed" in caplog.text
+    node.hub.unwatch(unread, ear)
+    node.hub.unwatch(topic, other)
+
+
+@pytest.mark.gen_test
+async def test_stop_ends_all_reads(node, submit, monkeypatch):
+    async def never(job_id):
+        await asyncio.Event().wait()
+
+    job = await submit(delay_s=60)
+    monkeypatch.setattr(node.broker, "detail", never)
+    ear, topic = watch(node, job)
+    assert node.hub._reads
+    await node.hub.stop()
+    await eventually(lambda: not node.hub._reads)
+    node.hub.unwatch(topic, ear)
