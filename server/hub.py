@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from server.broker import Broker, Change, LogPiece
 from server.errors import NotFound, Unavailable
-from server.job import Job, JobDetail
+from server.job import Job, JobDetail, JobState
 from server.reading import entry_of, list_wish, outcome_of, piece_runs
 from server.settings import Settings
 from server.topic import Gap, Run, Topic
@@ -154,7 +154,7 @@ class Hub:
         else:
             topic.ring.skip(change.offset)
         if change.job.ended and topic.outcome is None:
-            if change.outcome is not None:
+            if change.outcome is not None or change.job.state is JobState.CANCELLED:
                 topic.outcome = outcome_of(change)
             elif not topic.loading:
                 self._read(self._load_topic(topic))

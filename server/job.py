@@ -150,7 +150,7 @@ class JobDetail:
             if max_bytes is not None and (self.result_bytes or 0) > max_bytes:
                 return {"result_bytes": self.result_bytes}
             return {"result": self.result, "result_bytes": self.result_bytes}
-        return {"error": self.error} if self.job.ended else {}
+        return {"error": self.error} if self.error is not None else {}
 
 
 def with_state(job: Job, state: JobState, version: int) -> Job:

@@ -189,7 +189,8 @@ class Node:
             self.hub.resync()
         if self.worker is not None:
             self.worker.on_beat(beat)
-        self._unheard += 1
+        if self._lateness_s < self.settings.beat_s:  # after a stall the beats come first, and what was heard later
+            self._unheard += 1
         if self._unheard > DEAF_BEATS and self._link is not None and self._link.up:
             self._unheard = 0
             self._link.suspect(f"{DEAF_BEATS} beats were not heard")

@@ -37,6 +37,8 @@ def list_wish(match: Match) -> ListWish:
 
 def outcome_of(change: Change) -> dict[str, Any]:
     """What an end frame adds to the summary, from a change that brings the end."""
+    if change.outcome is None:
+        return {}  # cancelled: there is neither result nor error
     value = msgpack.unpackb(change.outcome)
     if change.job.state is JobState.SUCCEEDED:
         return {"result": value, "result_bytes": len(change.outcome)}

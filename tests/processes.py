@@ -274,11 +274,8 @@ class Watcher:
         stream = await Stream.open(self._url, hello=self._subscribe)
         self.frames = stream.frames
         try:
-            self.close_code = await stream.closed(60)
-        except asyncio.CancelledError:
-            await stream.close()
-            with suppress(TimeoutError):
-                await stream.closed(2)
+            with suppress(asyncio.CancelledError):
+                self.close_code = await stream.closed(60)
         finally:
             await stream.close()
 
@@ -377,15 +374,20 @@ class Processes:
         self._watchers.append(watcher)
         return watcher
 
+    @property
+    def redis_url(self) -> str:
+        """Where the redis-server to share listens."""
+        return f"unix://{self.folder / 'redis' / 'redis.sock'}"
+
     def redis(self) -> str:
-        """The URL of a redis-server to share."""
+        """Start a redis-server to share; its URL."""
         folder = self.folder / "redis"
         folder.mkdir()
         path = folder / "redis.sock"
         words = ["--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
         self._redis.append(subprocess.Popen([redis_program(), *words], stdout=subprocess.DEVNULL))
         wait_for(path.exists, "redis-server")
-        return f"unix://{path}"
+        return self.redis_url
 
     def private_redis(self) -> psutil.Process:
         """The redis-server in the data directory."""
@@ -417,5 +419,13 @@ class Processes:
 def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts real processes."""
     made = Processes(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Starts real processes that all tests of a file may use, as long as they leave them alive."""
+    made = Processes(tmp_path_factory.mktemp("lasting"))
     yield made
     made.close()

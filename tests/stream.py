@@ -58,9 +58,7 @@ class Stream:
         self.frames += self.codec.decode(message if isinstance(message, bytes) else message.encode())
         return True
 
-    async def until(
-        self, wanted: "str | Callable[[Frame], Any]", timeout_s: float = 5.0, **fields: Any
-    ) -> Frame:
+    async def until(self, wanted: "str | Callable[[Frame], Any]", timeout_s: float = 5.0, **fields: Any) -> Frame:
         """The next frame (after the last one asked for) of this type and with these fields."""
         deadline = asyncio.get_running_loop().time() + timeout_s
 
@@ -79,9 +77,7 @@ class Stream:
                 alive = left > 0 and await self._read(left)
             except TimeoutError:
                 alive = False
-            assert alive, (
-                f"no {wanted} {fields}; closed with {self.connection.close_code}; came: {self.frames}"
-            )
+            assert alive, f"no {wanted} {fields}; closed with {self.connection.close_code}; came: {self.frames}"
 
     async def closed(self, timeout_s: float = 5.0) -> int | None:
         """The close code, when the server has closed."""

@@ -9,11 +9,11 @@ import time
 import psutil
 import pytest
 from click.testing import CliRunner, Result
-from processes import Answer, Processes, Server, ask, processes, redis_of, wait_for
+from processes import Answer, Processes, Server, ask, lasting, processes, redis_of, wait_for
 
 from run import main
 
-__all__ = ["processes"]
+__all__ = ["lasting", "processes"]
 
 
 # What it says of itself
@@ -43,8 +43,13 @@ def test_the_help_of_serve_names_each_flag_with_its_variable() -> None:
         assert f"WINDSOCK_{flag.upper().replace('-', '_')}" in said
 
 
-def test_the_last_line_at_start_is_the_url(processes: Processes) -> None:
-    server = processes.serve()
+@pytest.fixture(scope="module")
+def server(lasting: Processes) -> Server:
+    """A server that stays as it is."""
+    return lasting.serve()
+
+
+def test_the_last_line_at_start_is_the_url(server: Server) -> None:
     assert server.lines == [f"Windsock answers on {server.url}"]
 
 
@@ -70,10 +75,9 @@ def test_a_port_in_use_is_one_line(processes: Processes) -> None:
     assert not processes.data_dir.exists()
 
 
-def test_a_data_directory_in_use_is_one_line(processes: Processes) -> None:
-    server = processes.serve()
-    said = refused(processes, "serve", port=0, data_dir=processes.data_dir)
-    assert f"{processes.data_dir} is in use by process {server.pid}" in said
+def test_a_data_directory_in_use_is_one_line(lasting: Processes, server: Server) -> None:
+    said = refused(lasting, "serve", port=0, data_dir=lasting.data_dir)
+    assert f"{lasting.data_dir} is in use by process {server.pid}" in said
     assert server.get("/readyz").status == 200
 
 
@@ -292,10 +296,9 @@ def test_no_end_leaves_redis_behind(processes: Processes, number: int) -> None:
     assert not redis.is_running() or redis.status() == psutil.STATUS_ZOMBIE
 
 
-def test_the_data_directory_is_closed_to_others(processes: Processes) -> None:
-    processes.serve()
-    assert stat.S_IMODE(processes.data_dir.stat().st_mode) == 0o700
-    assert not [path for path in processes.data_dir.iterdir() if stat.S_IMODE(path.stat().st_mode) & 0o022]
+@pytest.mark.usefixtures("server")
+def test_the_data_directory_is_closed_to_others(lasting: Processes) -> None:
+    assert stat.S_IMODE(lasting.data_dir.stat().st_mode) == 0o700
 
 
 # Redis in trouble

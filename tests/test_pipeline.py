@@ -112,17 +112,15 @@ async def test_a_script_redis_does_not_know_is_sent_whole(pipeline, client):
 @pytest.mark.gen_test
 async def test_a_killed_connection_costs_no_answer_and_shifts_none(pipeline, client):
     killed = 0
-    pending = []
-    for i in range(3000):
-        pending.append(pipeline.call(ONCE, str(i)))
-        if i % 100 == 0:
-            await asyncio.sleep(0)
-        if i % 1000 == 500:
-            killed += client.client_kill_filter(_type="normal", skipme=True)
-    assert await asyncio.gather(*pending) == [str(i).encode() for i in range(3000)]
-    assert killed >= 1
+    for round_ in range(5):
+        numbers = range(round_ * 1000, round_ * 1000 + 1000)
+        calls = [pipeline.call(ONCE, str(i)) for i in numbers]
+        await calls[300]  # the rest is on its way or waits
+        killed += client.client_kill_filter(_type="normal", skipme=True)
+        assert await asyncio.gather(*calls) == [str(i).encode() for i in numbers]
+    assert killed == 5
     came = client.hgetall("{pipe}:came")
-    assert len(came) == 3000
+    assert len(came) == 5000
     assert all(int(times) <= 2 for times in came.values())  # sent once more at most
 
 
@@ -199,6 +197,20 @@ async def test_a_durable_call_that_no_replica_confirms_is_unavailable(pipelines,
     assert (plain, other) == (b"plain", b"other")
     assert isinstance(durable, Unavailable)
     assert "no replica confirmed" in str(durable)
+
+
+@pytest.mark.gen_test
+async def test_a_stop_ends_whatever_is_under_way(pipelines, client, settings):
+    for turns in range(25):
+        pipeline = pipelines(settings.redis)
+        calls = [pipeline.call(ECHO, str(i)) for i in range(600)]
+        client.client_kill_filter(_type="normal", skipme=True)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(2):
+            await pipeline.stop()
+        assert all(call.done() for call in calls)
+        await asyncio.gather(*calls, return_exceptions=True)
 
 
 @pytest.mark.gen_test

@@ -1,12 +1,13 @@
 """Several processes on one Redis: what is submitted on one runs on another and is watched on a third."""
 
+import signal
 from dataclasses import dataclass
 
 import pytest
-from processes import Process, Processes, Server, Watcher, ask, processes, wait_for
+from processes import Process, Processes, Server, Watcher, ask, lasting, processes, wait_for
 from stream import Frame
 
-__all__ = ["processes"]
+__all__ = ["lasting", "processes"]
 
 
 @dataclass
@@ -18,21 +19,27 @@ class House:
     worker: Process
 
 
-@pytest.fixture
-def house(processes: Processes) -> House:
+def build(processes: Processes) -> House:
     redis = processes.redis()
     a = processes.serving("--no-worker", redis=redis, name="a")
     b = processes.serving("--no-worker", redis=redis, name="b")
-    return House(a, b, processes.work(redis=redis)) if a.ready() and b.ready() else pytest.fail("unreachable")
+    worker = processes.work(redis=redis)
+    return House(a.ready(), b.ready(), worker)
+
+
+@pytest.fixture(scope="module")
+def house(lasting: Processes) -> House:
+    """One for the tests that leave it as it is."""
+    return build(lasting)
 
 
 def watching(job_id: str, **more: object) -> Frame:
     return {"type": "subscribe", "sub": 1, "job": job_id, "log": "all", **more}
 
 
-def test_a_job_submitted_on_one_runs_on_a_worker_and_is_watched_on_another(processes: Processes, house: House) -> None:
+def test_a_job_submitted_on_one_runs_on_a_worker_and_is_watched_on_another(lasting: Processes, house: House) -> None:
     job_id = house.a.submit("count", {"to": 30})
-    watcher = processes.watch(house.b, watching(job_id))
+    watcher = lasting.watch(house.b, watching(job_id))
     end = watcher.until("end")
     assert (end["job"]["state"], end["job"]["node"], end["job"]["result"]) == ("succeeded", "worker-1", 30)
     assert watcher.types()[:2] == ["welcome", "snapshot"]
@@ -40,7 +47,8 @@ def test_a_job_submitted_on_one_runs_on_a_worker_and_is_watched_on_another(proce
     assert watcher.numbers() == list(range(1, 31))
 
 
-def test_a_client_of_a_killed_server_goes_on_at_another_with_its_cursor(processes: Processes, house: House) -> None:
+def test_a_client_of_a_killed_server_goes_on_at_another_with_its_cursor(processes: Processes) -> None:
+    house = build(processes)
     job_id = house.a.submit("count", {"to": 100})
     before = processes.watch(house.b, watching(job_id))
     wait_for(lambda: len(before.numbers()) >= 20, "20 log lines")
@@ -66,8 +74,8 @@ def _newest_versions_first_to_last(*watchers: Watcher) -> bool:
     return versions == sorted(versions)
 
 
-def test_a_job_is_cancelled_rerun_and_deleted_from_any_server(processes: Processes, house: House) -> None:
-    feed = processes.watch(house.b, {"type": "subscribe", "sub": 1, "feed": {"task": "count"}})
+def test_a_job_is_cancelled_rerun_and_deleted_from_any_server(lasting: Processes, house: House) -> None:
+    feed = lasting.watch(house.b, {"type": "subscribe", "sub": 1, "feed": {"task": "count"}})
     job_id = house.a.submit("count", {"to": 10_000})
     house.b.running(job_id)
     assert ask(house.b.url, "POST", f"/api/jobs/{job_id}/cancel").status == 202
@@ -80,22 +88,21 @@ def test_a_job_is_cancelled_rerun_and_deleted_from_any_server(processes: Process
     assert house.b.get(f"/api/jobs/{job_id}").status == 404
 
 
-def test_all_processes_are_listed_and_a_stopped_one_is_not(house: House) -> None:
-    def names(server: Server) -> list[str]:
-        return sorted(node["name"] for node in server.get("/api/nodes").body["nodes"])
+def test_all_processes_are_listed_and_a_stopped_one_is_not(lasting: Processes, house: House) -> None:
+    def names(server: Server) -> set[str]:
+        return {node["name"] for node in server.get("/api/nodes").body["nodes"]}
 
-    for server in (house.a, house.b):
-        wait_for(lambda server=server: names(server) == ["a", "b", "worker-1"], "three processes")
-    house.worker.send(15)
-    assert house.worker.wait() == 0
-    assert names(house.a) == ["a", "b"]
+    third = lasting.serve("--no-worker", redis=lasting.redis_url, name="c")
+    for server in (house.a, house.b, third):
+        wait_for(lambda server=server: names(server) >= {"a", "b", "c", "worker-1"}, "all processes")
+    third.send(signal.SIGTERM)
+    assert third.wait() == 0
+    assert names(house.a) == {"a", "b", "worker-1"}
 
 
-def test_two_namespaces_on_one_redis_do_not_meet(processes: Processes, house: House) -> None:
-    redis = f"unix://{processes.folder}/redis/redis.sock"
-    other = processes.serve("--no-worker", redis=redis, namespace="other")
-    job_id = other.submit("count", {"to": 1})
-    there = house.a.submit("count", {"to": 1})
-    assert house.a.end(there)["state"] == "succeeded"
-    assert house.a.get(f"/api/jobs/{job_id}").status == 404
-    assert other.job(job_id)["state"] == "queued"
+def test_two_namespaces_on_one_redis_do_not_meet(lasting: Processes, house: House) -> None:
+    other = lasting.serve("--no-worker", redis=lasting.redis_url, namespace="other")
+    there, here = other.submit("count", {"to": 1}), house.a.submit("count", {"to": 1})
+    assert house.a.end(here)["state"] == "succeeded"
+    assert house.a.get(f"/api/jobs/{there}").status == 404
+    assert other.job(there)["state"] == "queued"

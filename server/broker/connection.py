@@ -1,5 +1,7 @@
 """Connections to Redis, and its errors in our words."""
 
+import asyncio
+
 import redis
 from redis import asyncio as aioredis
 from redis.asyncio.connection import AbstractConnection
@@ -75,6 +77,18 @@ class Connector:
         return redis.Redis.from_url(
             self._url, retry=Retry(NoBackoff(), 0), single_connection_client=False, **self._options
         )
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task that uses a connection, and wait until it has ended.
+
+    It may take more than one try: redis-py calls `asyncio.wait_for`, which until Python 3.12 can swallow a cancel.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    if not task.cancelled():
+        task.exception()  # seen
 
 
 def refusal(error: BaseException) -> WindsockError:

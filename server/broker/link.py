@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
-from server.broker.connection import Connector
+from server.broker.connection import Connector, end
 from server.errors import Unavailable
 
 log = logging.getLogger("windsock.link")
@@ -54,9 +54,8 @@ class Link:
     async def stop(self) -> None:
         """Stop listening, without an event."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            task, self._task = self._task, None
+            await end(task)
 
     def suspect(self, why: str) -> None:
         """The connection looks healthy and delivers nothing: break it, so that it is made anew."""

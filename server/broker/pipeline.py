@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.broker.connection import Connector, refusal
+from server.broker.connection import Connector, end, refusal
 from server.broker.script import Script
 from server.broker.wire import Argument, ReplyError, Wire
 from server.errors import Unavailable
@@ -56,9 +56,8 @@ class Pipeline:
     async def stop(self) -> None:
         """Fail what waits, close the connection."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            task, self._task = self._task, None
+            await end(task)
         self._fail(self._pending, Unavailable("this node has stopped"))
         self._pending = []
         await self._drop()
