@@ -50,6 +50,7 @@ class Hub:
         self._audience: set[Audience] = set()
         self._outdated: set[Topic | Window] = set()  # being read; to be read again, for something was missed meanwhile
         self._seq: int | None = None  # number of the last message; None: whatever comes next is right
+        self._up = False  # the link
         self.stale: str | None = None  # why what is shown may be old
 
     async def stop(self) -> None:
@@ -163,8 +164,15 @@ class Hub:
     def on_up(self) -> None:
         """The link is there (again): what was missed is read from the store."""
         self._seq = None
+        self._up = True
         if self.stale is not None:
             self.resync()
+            self._read(self._freshen(list(self._reads)))
+
+    async def _freshen(self, reads: "list[asyncio.Future[None]]") -> None:
+        """What was missed has been read, unless the link went again meanwhile: then the next time says so."""
+        await asyncio.gather(*reads, return_exceptions=True)
+        if self._up and self.stale is not None:
             self._set_stale(None)
 
     def resync(self) -> None:
@@ -180,6 +188,7 @@ class Hub:
 
     def on_down(self, why: str) -> None:
         """The link is away: what is shown may be old."""
+        self._up = False
         self._set_stale(why)
 
     def _set_stale(self, why: str | None) -> None:

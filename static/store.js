@@ -166,7 +166,7 @@ const WATCH_FRAMES = {
     watch.live = true;
   },
   end(watch, frame, ended) {
-    if (watch.live) ended.add(frame.job); // not for a job that had ended before it was opened
+    if (watch.job === null || !hasEnded(watch.job)) ended.add(frame.job); // not for one that had ended before it was opened
     watch.job = frame.job;
     watch.live = true;
   },

@@ -2,15 +2,18 @@
 
 import asyncio
 import gc
+import socket
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from peer import KEY, client_frame, request, until
+from peer import KEY, Recorder, client_frame, request, until
 from served import Handler, Served, serving
 from tornado.ioloop import IOLoop
 
-from handlers.frames import Opcode, build
+from handlers.connection import Connection
+from handlers.frames import Opcode, Parser, build
 from handlers.upgrade import accept_value
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = Opcode
@@ -142,6 +145,27 @@ async def test_nothing_can_be_sent_before_the_answer(served: Served) -> None:
     peer, recorder = await served.open()
     recorder.connection.send(build(TEXT, b"in time"))
     assert await peer.frame() == (TEXT, b"in time")
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_the_kernel_does_not_take_is_pending(io_loop: IOLoop) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            ours.send(b"full" * 4096)
+    connection, recorder = Connection(ours, Parser(1000), first=b"HTTP/1.1 101 "), Recorder()
+    recorder.connection = connection
+    connection.start(recorder)
+    assert connection.pending == 13
+    theirs.setblocking(False)
+    with suppress(BlockingIOError):
+        while theirs.recv(1 << 20):
+            pass
+    await until(lambda: recorder.writable)
+    assert theirs.recv(100) == b"HTTP/1.1 101 "
+    connection.abort()
+    theirs.close()
 
 
 # what Tornado still has in its hands
