@@ -10,6 +10,7 @@ from tornado.netutil import bind_sockets
 
 from handlers.about import HealthHandler, NodesHandler, ReadyHandler, TasksHandler
 from handlers.base import Door, NotFoundHandler, log_request
+from handlers.events import EventsHandler
 from handlers.intake import UNBOUNDED, MeasuredApplication
 from handlers.jobs import CommandHandler, JobHandler, JobsHandler, LogHandler, UnbuiltHandler
 from handlers.pages import STATIC, FilesHandler, PageHandler
@@ -32,7 +33,7 @@ def make_application(node: Node, sockets: Sockets, door: Door) -> MeasuredApplic
             (JOB, JobHandler, wired),
             (JOB + r"/log", LogHandler, wired),
             (JOB + r"/(cancel|rerun)", CommandHandler, wired),
-            (JOB + r"/events", UnbuiltHandler, wired),
+            (JOB + r"/events", EventsHandler, wired),
             (r"/api/tasks", TasksHandler, wired),
             (r"/api/nodes", NodesHandler, wired),
             (r"/api/stream", StreamHandler, {**wired, "sockets": sockets}),

@@ -190,7 +190,9 @@ class JobSubscription:
         return self._limit_log != "none"
 
     def _replay(self, room: int) -> Frame | None:
-        if self._wants_log and self._offset < self._replay_to:
+        job = self.topic.job
+        assert job is not None
+        if self._wants_log and self._offset < min(self._replay_to, self._tail(job)):
             return self._log(room)
         self.phase = Phase.LIVE
         return self._frame(FrameType.LIVE)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from server.cursor import Cursor, How, resume
 from server.job import Job
 from server.protocol import GapReason
 
@@ -156,6 +157,11 @@ class Topic:
         self.missing = False
         if self.job is not None and self.job.store == job.store and not job.newer_than(self.job):
             return False
+        if self.job is not None:
+            held = Cursor(self.job.store, self.job.attempt, self.job.version, self.ring.tail)
+            answer = resume(held, job.store, job.attempt_firsts)
+            if answer.how is How.RESET:  # other entries have taken the place of some that are held
+                self.ring.rewind(answer.offset)
         self.job = job
         self.ring.rewind(job.offset)
         return True

@@ -138,7 +138,7 @@ class Peer:
 
 
 class Recorder:
-    """The owner of a connection in a test: keeps what it is told, does what the test asks in `react`."""
+    """The owner of a connection in a test: keeps what it is told, does what the test asks for."""
 
     def __init__(self) -> None:
         self.connection: Connection
@@ -146,8 +146,8 @@ class Recorder:
         self.writable = 0
         self.codes: list[int] = []
         self.react: Callable[[bytes], Any] | None = None
+        self.on_room: Callable[[], Any] | None = None
         self.on_end: Callable[[], Any] | None = None
-        self.open_at_end: list[bool] = []
 
     def on_message(self, data: bytes | bytearray, binary: bool) -> None:
         """Keep it."""
@@ -158,6 +158,8 @@ class Recorder:
     def on_writable(self) -> None:
         """Count it."""
         self.writable += 1
+        if self.on_room is not None:
+            self.on_room()
 
     def on_close(self, code: int) -> None:
         """Keep it."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import random
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from peer import Peer, Recorder, client_frame, close_frame, is_open, until
+from peer import Peer, Recorder, client_frame, close_frame, is_open, request, until
 from served import Served, serving
 from tornado.ioloop import IOLoop
 
@@ -55,6 +57,33 @@ async def test_a_peer_that_vanishes_over_a_remainder_is_gone(served: Served) -> 
 
 
 @pytest.mark.gen_test
+async def test_a_peer_that_vanishes_while_it_is_not_read_is_noticed_by_the_remainder(served: Served) -> None:
+    peer, recorder = await served.open(receive_bytes=4096)
+    recorder.connection.pause()
+    assert not recorder.connection.send(LARGE)
+    peer.reset()
+    await until(lambda: recorder.codes == [1006])
+
+
+@pytest.mark.gen_test
+async def test_a_peer_that_ends_its_half_right_behind_the_handshake_is_heard_to_its_end(served: Served) -> None:
+    peer = await served.peer()
+    await peer.send(request() + client_frame(TEXT, b"hello and goodbye"))
+    peer.socket.shutdown(socket.SHUT_WR)
+    await until(lambda: served.recorders and served.recorders[0].codes == [1006])
+    assert served.recorders[0].texts == ["hello and goodbye"]
+
+
+@pytest.mark.gen_test
+async def test_a_peer_that_ends_its_half_with_the_request_leaves_nothing(served: Served) -> None:
+    peer = await served.peer()
+    await peer.send(request())
+    peer.socket.shutdown(socket.SHUT_WR)
+    await until(lambda: served.gone or served.recorders)
+    await until(lambda: not served.recorders or served.recorders[0].codes == [1006])
+
+
+@pytest.mark.gen_test
 async def test_sending_to_a_peer_that_has_vanished_is_no_error(served: Served) -> None:
     peer, recorder = await served.open()
     peer.reset()
@@ -72,6 +101,19 @@ async def test_an_aborted_peer_is_reset(served: Served) -> None:
     assert not await peer.end()
 
 
+@pytest.mark.gen_test(timeout=20)
+async def test_whatever_a_peer_sends_its_connection_ends_with_a_code_and_no_log_line(served: Served) -> None:
+    chance = random.Random(6455)
+    for _ in range(150):
+        peer, recorder = await served.open(chance.randbytes(chance.randrange(20)))
+        known = [client_frame(chance.choice(list(Opcode)), chance.randbytes(9)) for _ in range(4)]
+        with suppress(ConnectionError):
+            await peer.send(b"".join([*known, chance.randbytes(50)])[chance.randrange(3) :])
+        peer.close()
+        await until(lambda recorder=recorder: recorder.codes)
+        assert 1000 <= recorder.codes[0] < 5000
+
+
 # nothing afterwards
 
 
@@ -85,6 +127,16 @@ async def test_whoever_is_told_of_the_end_finds_the_descriptor_closed(served: Se
     peer.reset()
     await until(lambda: recorder.codes)
     assert found == [False]
+
+
+@pytest.mark.gen_test
+@pytest.mark.expects_log("the next thing to write")
+async def test_a_mistake_of_the_owner_when_it_may_write_ends_its_connection_with_1011(served: Served) -> None:
+    peer, recorder = await served.open(receive_bytes=4096)
+    recorder.on_room = lambda: 1 / 0
+    assert not recorder.connection.send(LARGE)
+    assert await peer.frame() == (BINARY, LARGE[10:])
+    assert await peer.closed() == 1011
 
 
 @pytest.mark.gen_test

@@ -1,6 +1,7 @@
 """handlers/secure.py: the same promises on the IOStream of a TLS connection."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -179,3 +180,29 @@ async def test_after_the_end_nothing_is_used(served: Served) -> None:
     connection.abort()
     await client.close()
     assert recorder.codes == [1006]
+
+
+@pytest.mark.gen_test
+async def test_the_end_of_the_stream_waits_for_the_record_that_the_kernel_has_not_taken(served: Served) -> None:
+    client, recorder = await Client.open(served)
+    wire: Any = recorder.connection._socket
+    frame, sent = build(BINARY, bytes(1000)), 0
+    while not wire._stream.writing():
+        assert recorder.connection.send(frame)
+        sent += 1
+    with pytest.raises(BlockingIOError):
+        wire.send(frame)
+    wire.shutdown(socket.SHUT_WR)
+    for _ in range(sent):
+        assert await client.frame() == (BINARY, bytes(1000))
+    await client.end()
+    await until(lambda: recorder.codes == [1006])
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_tornado_closes_is_the_end(served: Served) -> None:
+    client, recorder = await Client.open(served)
+    wire: Any = recorder.connection._socket
+    wire._stream.close()
+    await until(lambda: recorder.codes == [1006])
+    await client.close()

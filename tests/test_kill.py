@@ -178,3 +178,13 @@ def test_killing_server_and_redis_together_loses_nothing(processes: Processes) -
     server.kill()
     again = processes.serve()
     assert {again.end(job_id)["state"] for job_id in jobs} == {"succeeded"}
+
+
+def test_a_worker_that_joined_a_private_redis_keeps_its_job_while_the_server_is_killed(processes: Processes) -> None:
+    server = processes.serve("--no-worker")
+    processes.work(data_dir=processes.data_dir)
+    job_id = server.submit("count", {"to": 60})
+    server.running(job_id)
+    server.kill()
+    job = processes.serve("--no-worker").end(job_id)
+    assert (job["state"], job["attempt"], job["node"]) == ("succeeded", 1, "worker-1")

@@ -188,10 +188,11 @@ def test_a_broken_task_file_is_shown_with_its_line_and_the_others_are_served(pro
 
 
 def test_a_drain_lets_short_jobs_end_and_gives_long_ones_back(processes: Processes) -> None:
-    server = processes.serve(drain_s=0.6)
-    short = server.submit("count", {"to": 20})
-    long = server.submit("count", {"to": 70}, max_attempts=1)
-    server.running(short), server.running(long)
+    server = processes.serve(drain_s=0.5)
+    short = server.submit("count", {"to": 15})
+    long = server.submit("count", {"to": 50}, max_attempts=1)
+    server.running(short)
+    server.running(long)
     watcher = processes.watch(server, {"type": "subscribe", "sub": 1, "job": long, "log": "all"})
     server.send(signal.SIGTERM)
     assert watcher.until("drain")["within_s"] == [0, 0.1]
@@ -214,7 +215,7 @@ def test_a_drain_lets_short_jobs_end_and_gives_long_ones_back(processes: Process
 def test_a_drained_worker_gives_its_jobs_to_another_at_once(processes: Processes) -> None:
     server = processes.serve("--no-worker")
     drained = processes.work(data_dir=processes.data_dir, drain_s=0)
-    job_id = server.submit("count", {"to": 60}, max_attempts=1)
+    job_id = server.submit("count", {"to": 75}, max_attempts=1)
     server.running(job_id)
     processes.work(data_dir=processes.data_dir)
     drained.send(signal.SIGTERM)
@@ -326,18 +327,16 @@ def test_a_full_redis_refuses_submits_and_lets_jobs_end(processes: Processes) ->
         while (answer := _submit_later(server, size)).status == 202:
             held.append(answer.body["id"])
 
-    def not_ready() -> bool:
-        """Not even the smallest fits."""
-        answer = _submit_later(server, 1)
-        held.extend([answer.body["id"]] if answer.status == 202 else [])
-        return server.get("/readyz").status == 503
+    def refusals() -> list[Answer] | None:
+        """Of a submit and of readyz, once not even the smallest job fits."""
+        submit, ready = _submit_later(server, 1), server.get("/readyz")
+        held.extend([submit.body["id"]] if submit.status == 202 else [])
+        return [submit, ready] if submit.status != 202 and ready.status != 200 else None
 
-    wait_for(not_ready, "not ready")
-    answer = _submit_later(server, 1)
-    assert (answer.status, answer.body["code"]) == (503, "unavailable")
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert "full" in answer.body["detail"]
-    assert "full" in server.get("/readyz").body["detail"]
+    for refusal in wait_for(refusals, "not ready"):
+        assert (refusal.status, refusal.body["code"]) == (503, "unavailable")
+        assert int(refusal.headers["Retry-After"]) >= 1
+        assert "full" in refusal.body["detail"]
     assert [server.job(job_id)["state"] for job_id in held] == ["scheduled"] * len(held)
     assert ask(server.url, "POST", f"/api/jobs/{running}/cancel").status == 202
     assert server.end(running)["state"] == "cancelled"

@@ -6,11 +6,13 @@ import socket
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from peer import KEY, Recorder, client_frame, request, until
+from peer import KEY, Peer, Recorder, client_frame, request, until
 from served import Handler, Served, serving
 from tornado.ioloop import IOLoop
+from tornado.netutil import bind_unix_socket
 
 from handlers.connection import Connection
 from handlers.frames import Opcode, Parser, build
@@ -137,6 +139,20 @@ async def test_a_server_without_keep_alive_upgrades_too(io_loop: IOLoop) -> None
     peer, _ = await served.open(client_frame(PING, b"?"))
     assert await peer.frame() == (PONG, b"?")
     await served.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_unix_socket_upgrades_too(served: Served, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    served.server.add_socket(bind_unix_socket(path))
+    sock = socket.socket(socket.AF_UNIX)
+    sock.setblocking(False)
+    sock.connect(path)
+    peer = Peer(sock)
+    served.peers.append(peer)
+    await peer.send(request() + client_frame(PING, b"?"))
+    await peer.head()
+    assert await peer.frame() == (PONG, b"?")
 
 
 @pytest.mark.gen_test
