@@ -1,6 +1,7 @@
 """The web application: which path leads to which handler, and the life of the HTTP server."""
 
 import asyncio
+import errno
 import logging
 import socket
 from typing import Any
@@ -14,7 +15,8 @@ from handlers.events import EventsHandler
 from handlers.intake import UNBOUNDED, MeasuredApplication
 from handlers.jobs import CommandHandler, JobHandler, JobsHandler, LogHandler, UnbuiltHandler
 from handlers.pages import STATIC, FilesHandler, PageHandler
-from handlers.websocket import Sockets, StreamHandler
+from handlers.sockets import Sockets
+from handlers.websocket import StreamHandler
 from server.errors import StartupError
 from server.node import Node
 
@@ -81,7 +83,8 @@ class WebServer:
             self._listening = bind_sockets(settings.port, settings.host, backlog=settings.backlog)
         except OSError as error:
             raise StartupError(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; choose another --port"
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error};"
+                f" choose another {'--port' if error.errno in (errno.EADDRINUSE, errno.EACCES) else '--host'}"
             ) from None
         self.port = self._listening[0].getsockname()[1]
 

@@ -95,18 +95,22 @@ class EventsHandler(Handler):
 
     # as the client's transport
 
-    async def send(self, message: bytes) -> bool:
-        """Write frames; the stream is over after the one that ended the subscription."""
+    def send(self, message: bytes) -> bool:
+        """Begin to write frames; the stream is over after the one that ended the subscription."""
+        self.write(message)
+        self._flushing = asyncio.ensure_future(self._flush(last=not len(self._client.outbox)))
+        return False
+
+    async def _flush(self, *, last: bool) -> None:
         try:
-            self.write(message)
             async with asyncio.timeout(self.node.settings.write_s):
                 await self.flush()
         except (StreamClosedError, TimeoutError):
             self._over.set()
-            return False
-        if not len(self._client.outbox):
+        else:
+            self._client.writable()
+        if last:
             self._over.set()
-        return True
 
     def end(self, code: CloseCode, reason: str) -> None:
         """End the stream from this side."""

@@ -172,9 +172,7 @@ class Leftovers:
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(
-            thread_name_prefix="windsock"
-        )  # asyncio.to_thread's, to be able to let go of it
+        self._pool = ThreadPoolExecutor(thread_name_prefix="windsock")  # of asyncio.to_thread; ours, to let go of it
         asyncio.get_running_loop().set_default_executor(self._pool)
 
     async def leave(self) -> None:

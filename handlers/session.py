@@ -71,7 +71,6 @@ class Session:
         settings = node.settings
         self._allowance = Allowance(settings.commands_per_s, settings.commands_burst, self._loop.time())
         self._tasks: set[asyncio.Task[None]] = set()
-        self.greeted = False
         self._commands: dict[str, Callable[[dict[str, Any]], None]] = {
             FrameType.SUBSCRIBE: self._subscribe,
             FrameType.UNSUBSCRIBE: self._unsubscribe,
@@ -100,7 +99,7 @@ class Session:
                 return
 
     def _frame(self, frame: dict[str, Any]) -> None:
-        if not self.greeted:
+        if not self._client.greeted:
             if frame["type"] != FrameType.HELLO:
                 raise Violation(CloseCode.PROTOCOL_VIOLATION, "the first frame is hello")
             self._hello(frame)
@@ -165,7 +164,7 @@ class Session:
             raise Violation(CloseCode.PROTOCOL_VIOLATION, f"hello: {error}"[:120]) from None
         if hello.token is not None:
             raise Violation(CloseCode.UNAUTHENTICATED, "tokens are not built yet: leave it out")
-        self.greeted = True
+        self._client.greeted = True
         settings = self._node.settings
         self._client.reply(
             FrameType.WELCOME,

@@ -20,10 +20,10 @@ MAX_OWED = 1000  # replies; a client that asks and does not read is ended
 
 
 class Transport(Protocol):
-    """How bytes leave. `handlers.websocket` has one."""
+    """How bytes leave. `handlers.websocket` has one, `handlers.events` another."""
 
-    async def send(self, message: bytes) -> bool:
-        """Returns when the kernel has taken the message; False when the client is gone."""
+    def send(self, message: bytes) -> bool:
+        """Begin to send; True when the kernel has all of it. False: `Client.writable` follows, or the end."""
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Say the last words and close the connection."""
@@ -43,10 +43,12 @@ class Client:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(codec.encode, settings.batch_bytes, settings.hidden_s)
-        self._pumping: asyncio.Task[None] | None = None
+        self._scheduled = False  # the pump runs at the end of this turn of the loop
+        self.in_flight = False  # the kernel has not taken the whole last batch
         self._timer: asyncio.TimerHandle | None = None
         self._reads: dict[JobSubscription, asyncio.Task[None]] = {}  # pieces of logs on their way
         self.closed = False
+        self.greeted = False  # it was welcomed: before that nothing may be said
         self.last_sent = self._loop.time()  # monotonic seconds
 
     # subscriptions
@@ -121,7 +123,7 @@ class Client:
 
     def heartbeat(self) -> None:
         """Nothing else was said for a while. To a client that is slow to take a batch there is nothing to say."""
-        if self._pumping is None:
+        if not self.in_flight:
             self.reply(FrameType.HEARTBEAT, now=time.time_ns() // 1_000_000)
 
     def last_words(self, frame: dict[str, Any]) -> bytes:
@@ -138,28 +140,37 @@ class Client:
     # the pump: at most one batch in flight
 
     def pump(self) -> None:
-        """Send what is owed, unless a batch is in flight: then it goes when that one is gone."""
-        if self._pumping is None and not self.closed:
-            self._pumping = self._loop.create_task(self._pump(), name=f"pump {self.id}")
+        """Send what is owed at the end of this turn of the loop; behind a batch in flight, when that one is gone."""
+        if not self._scheduled and not self.in_flight and not self.closed:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
 
-    async def _pump(self) -> None:
+    def writable(self) -> None:
+        """The kernel has taken what was in flight."""
+        self.in_flight = False
+        self.last_sent = self._loop.time()
+        self.pump()
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        if self.closed or self.in_flight:
+            return
         try:
-            await self._send_owed()
+            self._send_batch()
         except Exception as error:
             self._fault("what it is owed cannot be sent", error)
-        finally:
-            self._pumping = None
-        if self.outbox.due_s is not None and not self.closed:
-            self._wake_in(self.outbox.due_s)
 
-    async def _send_owed(self) -> None:
-        while not self.closed:
-            batch, attention = self.outbox.take(self._loop.time())
-            for subscription in attention:
-                self._attend(subscription)
-            if not batch or not await self._transport.send(self._codec.join(batch)):
-                return
-            self.last_sent = self._loop.time()
+    def _send_batch(self) -> None:
+        """One batch; the next one in the next turn, so that a long log does not keep the loop from the others."""
+        batch, attention = self.outbox.take(self._loop.time())
+        for subscription in attention:
+            self._attend(subscription)
+        if self.outbox.due_s is not None:
+            self._wake_in(self.outbox.due_s)
+        if batch:
+            self.in_flight = True
+            if self._transport.send(self._codec.join(batch)):
+                self.writable()
 
     def _fault(self, what: str, error: Exception) -> None:
         """A mistake of ours: the log has it, and the client comes back instead of waiting for ever."""
@@ -208,8 +219,6 @@ class Client:
             self._forget(subscription)
         if self._timer is not None:
             self._timer.cancel()
-        if self._pumping is not None:
-            self._pumping.cancel()
 
     def end(self, code: CloseCode, reason: str) -> None:
         """End the connection from this side."""

@@ -7,7 +7,6 @@ Stop is the same backwards: the beat goes on until the jobs have ended or were g
 import asyncio
 import logging
 import os
-import re
 import secrets
 import socket
 import time
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from server.broker import Beat, Broker, Link, Ticker
+from server.broker.connection import shown
 from server.broker.embedded import EmbeddedRedis, join
 from server.broker.record import unpack
 from server.broker.ticker import Service
@@ -76,7 +76,9 @@ class Node:
         except TimeoutError:
             if self._away is not None:
                 raise StartupError(f"{self._away.message} (tried for {OPEN_S:g} s)") from None
-            raise StartupError(f"no answer from Redis at {_shown(self.settings.redis)} within {OPEN_S:g} s") from None
+            raise StartupError(
+                f"no answer from Redis at {shown(self.settings.redis or 'the private redis-server')} within {OPEN_S:g} s"
+            ) from None
         if self._embedded is not None:
             await self._inherit()
 
@@ -268,14 +270,11 @@ class Node:
         """Leave nothing that others would have to wait for."""
         try:
             async with asyncio.timeout(2.0):
+                for job_id in self.worker.held if self.worker is not None else ():
+                    await self.broker.release(self.id, job_id)  # given back: uses up no attempt
                 await self.broker.rescue(self.id)
         except (WindsockError, TimeoutError) as error:
             log.info("no farewell: %s", str(error) or "no answer in time")
-
-
-def _shown(url: str | None) -> str:
-    """A Redis URL for people: without password, and without a query, which may hold one."""
-    return re.sub(r"//.*@", "//", (url or "the private redis-server").partition("?")[0])
 
 
 def _alive(pid: Any) -> bool:

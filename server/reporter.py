@@ -19,7 +19,7 @@ from server.settings import Settings
 log = logging.getLogger("windsock.reporter")
 CHUNK_BYTES = 64 * 1024  # log of one job in one call
 CALL_BYTES = 1024 * 1024  # log of all jobs in one call, about
-MAX_RETRY_S = 1.0
+RETRY_S, MAX_RETRY_S = 0.25, 1.0
 NO_MORE = ("fenced", "gone")  # answers after which an attempt may write nothing more
 
 
@@ -68,6 +68,7 @@ class Reporter:
         self._dirty: dict[Voice, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
+        self._not_before = 0.0  # monotonic seconds: Redis was away at the last try
         self._verdicts: list[tuple[Verdict, asyncio.Future[ReportAnswer]]] = []
         self._finishes: set[asyncio.Task[None]] = set()
 
@@ -90,7 +91,7 @@ class Reporter:
         """This attempt has something new to tell."""
         if not voice.closed:
             self._dirty[voice] = None
-            self._wake_at(max(voice.due, self._loop.time()))
+            self._wake_at(max(voice.due, self._not_before, self._loop.time()))
 
     def _wake_at(self, when: float) -> None:
         if self._flushing is not None:
@@ -112,15 +113,17 @@ class Reporter:
         try:
             await self._report([voice for voice in self._dirty if voice.due <= self._loop.time() + 0.001])
         except Unavailable as error:
-            log.info("reports have to wait: %s", error)
-            retry_s = 0.25
+            if not self._not_before:
+                log.info("reports have to wait: %s", error)
+            retry_s = RETRY_S
         except Exception:
             log.exception("a report failed")
             retry_s = MAX_RETRY_S
         finally:
             self._flushing = None
+        self._not_before = self._loop.time() + retry_s if retry_s else 0.0
         if self._dirty:
-            self._wake_at(max(min(voice.due for voice in self._dirty), self._loop.time() + retry_s))
+            self._wake_at(max(min(voice.due for voice in self._dirty), self._not_before, self._loop.time()))
 
     async def _report(self, due: Sequence[Voice]) -> None:
         voices: list[Voice] = []
@@ -188,7 +191,7 @@ class Reporter:
     ) -> ReportAnswer:
         report = voice.report(CHUNK_BYTES)
         while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
-            (answer,) = await self._broker.report([report])
+            (answer,) = await self._broker.report([report], ending=True)
             voice.settle(report, answer)
             if answer.code in NO_MORE:
                 return answer

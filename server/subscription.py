@@ -160,10 +160,10 @@ class JobSubscription:
             return False
         seen = Cursor(*self._epoch, self._version, self._offset)
         self._epoch = (job.store, job.attempt)
+        self._runs.clear()  # read before: the store may have lost them
         if resume(seen, job.store, job.attempt_firsts).how is How.RESUMED:
             return False
         self._after = str(seen)
-        self._runs.clear()
         return True
 
     def _resume(self, job: Job) -> Resume:

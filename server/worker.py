@@ -84,6 +84,11 @@ class Worker:
         ]
         await self._broker.enlist(self.id, lanes)
 
+    @property
+    def held(self) -> list[str]:
+        """Ids of the jobs whose end the store does not have."""
+        return list(self._held)
+
     # what comes in
 
     def on_wake(self, signature: str) -> None:

@@ -25,7 +25,7 @@ from tornado.web import Application
 
 from handlers.app import make_application
 from handlers.base import Door
-from handlers.websocket import Sockets
+from handlers.sockets import Sockets
 from server.node import Node
 from server.registry import Registry
 from server.settings import Settings

@@ -14,7 +14,7 @@ from web import Api, eventually
 from server.codec import JSON, MSGPACK
 from server.protocol import CloseCode, FrameType
 
-KNOWN = {int(code) for code in CloseCode}
+KNOWN = {1002, 1007, *(int(code) for code in CloseCode)}  # the first two are of RFC 6455
 HELLO = [{"type": "hello"}]
 examples = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 

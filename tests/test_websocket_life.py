@@ -11,7 +11,7 @@ from web import Api, eventually, having
 
 from handlers.app import WebServer, make_application
 from handlers.base import Door
-from handlers.websocket import Sockets
+from handlers.sockets import Sockets
 from server.codec import JSON
 from server.protocol import FrameType, Submission
 
@@ -118,7 +118,7 @@ async def test_what_a_slow_client_is_owed_does_not_grow(port, node, api):
     slow.write(frame(JSON.encode([{"type": "hello", "subscribe": [{"sub": 1, "job": job["id"]}]}])))
     (handler,) = await eventually(lambda: list(open_sockets(node)))
     client = handler.client
-    while client._pumping is None:  # until the kernel takes no more
+    while not client.in_flight:  # until the kernel takes no more
         client.reply(FrameType.PONG, n="x" * 60_000)
         await asyncio.sleep(0)
         await asyncio.sleep(0)

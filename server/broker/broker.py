@@ -104,10 +104,12 @@ class Broker:
         )
         return [_lease(row, request, self.store) for row in unpack(reply)]
 
-    async def report(self, reports: Sequence[Report]) -> list[ReportAnswer]:
-        """Take down how far jobs are; one answer for each."""
+    async def report(self, reports: Sequence[Report], *, ending: bool = False) -> list[ReportAnswer]:
+        """Take down how far jobs are; one answer for each. `ending`: an end waits for it, so memory may be full."""
         packed = pack([_report(report) for report in reports])
-        reply = await self._call("report", packed, self._settings.log_keep, self._settings.log_keep_bytes)
+        reply = await self._call(
+            "report", packed, self._settings.log_keep, self._settings.log_keep_bytes, "ending" if ending else ""
+        )
         return [ReportAnswer(code.decode(), last, state.decode()) for code, last, state in unpack(reply)]
 
     async def finish(self, verdicts: Sequence[Verdict]) -> list[ReportAnswer]:

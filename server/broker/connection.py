@@ -1,6 +1,7 @@
 """Connections to Redis, and its errors in our words."""
 
 import asyncio
+import re
 
 import redis
 from redis import asyncio as aioredis
@@ -54,7 +55,7 @@ class Connector:
         try:
             self._pool = aioredis.ConnectionPool.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
         except ValueError as error:
-            raise StartupError(f"--redis {url!r}: {error}") from None
+            raise StartupError(f"--redis {shown(url)}: {error}") from None
         self._options = options
 
     async def connect(self, *, listening: bool = False) -> AbstractConnection:
@@ -89,6 +90,11 @@ async def end(task: "asyncio.Task[None]") -> None:
         await asyncio.wait([task], timeout=0.1)
     if not task.cancelled():
         task.exception()  # seen
+
+
+def shown(url: str) -> str:
+    """A Redis URL for people: without password, and without a query, which may hold one."""
+    return re.sub(r"//.*@", "//", url.partition("?")[0])
 
 
 def refusal(error: BaseException) -> WindsockError:

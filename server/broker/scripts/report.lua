@@ -1,10 +1,11 @@
 -- Take down how far running jobs are: one call for all that have something new.
 -- ARGV: packed list of {id, token, progress or false, warnings or false, first offset, entries, whether older ones are
---       lost}; log entries kept; log bytes kept
+--       lost}; log entries kept; log bytes kept; 'ending' takes it though memory is full
 -- Answers a packed list of {code, last offset stored, state}: 'ok', 'hole' (resend from last + 1), 'fenced' (another
 -- attempt or an end has come; stop), 'gone' (the store does not know the job).
 local reports, keep, keep_bytes = cmsgpack.unpack(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
+if ARGV[4] == 'ending' then write_even_when_full() end
 local out, items = {}, {}
 for i, given in ipairs(reports) do
   local id, token, progress, warnings, first, entries, lost = unpack(given)
