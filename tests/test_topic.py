@@ -138,8 +138,8 @@ def test_another_store_begins_anew_whatever_its_versions():
     topic = Topic("x")
     topic.apply(job(version=9, offset=3))
     topic.ring.extend(1, entries(1, 3))
-    assert topic.apply(job(version=2, store="s2", offset=1))
-    assert topic.ring.tail == 1
+    assert topic.apply(job(version=2, store="s2", offset=3))
+    assert topic.ring.run(0, 1000) is None
 
 
 def test_a_newer_summary_with_a_shorter_log_takes_lost_entries_out_of_the_ring():
@@ -150,6 +150,14 @@ def test_a_newer_summary_with_a_shorter_log_takes_lost_entries_out_of_the_ring()
     assert offsets(topic.ring.run(0, 1000)) == [1, 2, 3]
     topic.ring.extend(4, entries(4, 4))
     assert offsets(topic.ring.run(0, 1000)) == [1, 2, 3, 4]
+
+
+def test_a_new_attempt_takes_entries_out_of_the_ring_whose_place_others_have_taken():
+    topic = Topic("x")
+    topic.apply(job(version=1, offset=5))
+    topic.ring.extend(1, entries(1, 5))
+    topic.apply(job(version=2, offset=5, attempt=2, attempt_firsts=(1, 4)))
+    assert offsets(topic.ring.run(0, 1000)) == [1, 2, 3]
 
 
 def test_an_ended_topic_is_complete_only_with_its_outcome():
