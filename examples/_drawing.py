@@ -47,9 +47,7 @@ def hills(dice: random.Random, layer: int) -> list[tuple[float, float]]:
         (dice.uniform(1, 3) * math.tau / WIDTH, swing),
         (dice.uniform(5, 9) * math.tau / WIDTH, swing / 4),
     ]
-    line = [
-        (float(x), top + sum(s * math.sin(w * x + phase) for w, s in waves)) for x in range(0, WIDTH + 8, 8)
-    ]
+    line = [(float(x), top + sum(s * math.sin(w * x + phase) for w, s in waves)) for x in range(0, WIDTH + 8, 8)]
     return [*line, (WIDTH, HEIGHT), (0, HEIGHT)]
 
 

@@ -28,9 +28,7 @@ Url = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 @task
-async def fetch(
-    progress: Progress, urls: Annotated[list[Url], Field(min_length=1, max_length=100)]
-) -> dict[str, Any]:
+async def fetch(progress: Progress, urls: Annotated[list[Url], Field(min_length=1, max_length=100)]) -> dict[str, Any]:
     """Fetch web pages, eight at a time: status, bytes and seconds of each.
 
     Only http and https, and only public addresses unless WINDSOCK_FETCH_PRIVATE allows others.
@@ -54,9 +52,7 @@ async def fetch(
     return {"fetched": len(results) - failed, "failed": failed, "bytes": total, "results": results}
 
 
-async def one(
-    client: SimpleAsyncHTTPClient, free: asyncio.Semaphore, url: str, progress: Progress
-) -> dict[str, Any]:
+async def one(client: SimpleAsyncHTTPClient, free: asyncio.Semaphore, url: str, progress: Progress) -> dict[str, Any]:
     """Fetch one page and tell of it; an error is part of what is told."""
     async with free:
         body = Body()
@@ -69,9 +65,7 @@ async def one(
             told |= {"error": body.refused or str(error)[:500] or type(error).__name__}
         told |= {"bytes": body.size, "seconds": round(time.monotonic() - began, 3)}
     level = "warning" if "error" in told else "info"
-    progress.log(
-        f"{told.get('error', told.get('status'))} {url} {body.size} bytes in {told['seconds']} s", level
-    )
+    progress.log(f"{told.get('error', told.get('status'))} {url} {body.size} bytes in {told['seconds']} s", level)
     progress.emit(told)
     progress.advance()
     return told
@@ -138,9 +132,7 @@ class PublicOnly(DefaultLoopResolver):
         found = await super().resolve(host, port, family)
         for _, address in found:
             if not is_public(address[0]):
-                raise OSError(
-                    f"refused: {host} is {address[0]}, not a public address ({VARIABLE}=1 allows it)"
-                )
+                raise OSError(f"refused: {host} is {address[0]}, not a public address ({VARIABLE}=1 allows it)")
         return found
 
 

@@ -76,9 +76,8 @@ class Node:
         except TimeoutError:
             if self._away is not None:
                 raise StartupError(f"{self._away.message} (tried for {OPEN_S:g} s)") from None
-            raise StartupError(
-                f"no answer from Redis at {shown(self.settings.redis or 'the private redis-server')} within {OPEN_S:g} s"
-            ) from None
+            where = shown(self.settings.redis or "the private redis-server")
+            raise StartupError(f"no answer from Redis at {where} within {OPEN_S:g} s") from None
         if self._embedded is not None:
             await self._inherit()
 

@@ -8,7 +8,7 @@ end; if it does not within the grace, the verdict is given without it.
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -185,7 +185,7 @@ def _interrupted(attempt: Attempt) -> End:
 
 def _result(result: Any, max_bytes: int) -> End:
     try:
-        value = to_jsonable_python(result)
+        value = to_jsonable_python(_finite(result))
         check_value(value, MAX_DEPTH)
         packed = MSGPACK.encode(value)
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
@@ -196,6 +196,12 @@ def _result(result: Any, max_bytes: int) -> End:
             f"a result of {len(packed)} bytes; the limit is {max_bytes} (result_bytes): store it and return where",
         )
     return End(JobState.SUCCEEDED, packed, len(packed))
+
+
+def _finite(result: Any) -> Any:
+    if isinstance(result, Iterator):  # it may have no end, and going through it would block the loop
+        raise TypeError("an iterator has no value of its own: return a list")
+    return result
 
 
 def _raised(error: BaseException) -> End:

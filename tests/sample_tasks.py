@@ -69,6 +69,7 @@ async def give(kind: str) -> Any:
         "set": {1},
         "deep": _deep(),
         "none": None,
+        "generator": (i for i in range(3)),
     }[kind]
 
 

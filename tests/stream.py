@@ -29,7 +29,7 @@ class Stream:
         cls,
         url: str,
         codec: str = "json",
-        hello: "list[Frame] | None | bool" = None,
+        hello: "list[Frame] | bool | None" = None,
         headers: "dict[str, str] | None" = None,
     ) -> "Stream":
         """Connect and say hello with some subscribes; `hello=False` says nothing."""

@@ -39,9 +39,7 @@ def nested(depth: int) -> Any:
 
 def written(codec: Codec, value: Any) -> bytes:
     """Bytes that our encoder would not write."""
-    return (
-        msgpack.packb(value, unicode_errors="surrogatepass") if codec.binary else json.dumps(value).encode()
-    )
+    return msgpack.packb(value, unicode_errors="surrogatepass") if codec.binary else json.dumps(value).encode()
 
 
 @both

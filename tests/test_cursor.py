@@ -94,9 +94,7 @@ def test_an_attempt_the_store_does_not_know_is_a_reset_from_the_beginning(attemp
 
 
 @given(cursors, st.lists(st.integers(1, 50), min_size=1, max_size=5))
-def test_a_client_never_keeps_an_entry_that_a_later_attempt_wrote_anew(
-    cursor: Cursor, firsts: list[int]
-) -> None:
+def test_a_client_never_keeps_an_entry_that_a_later_attempt_wrote_anew(cursor: Cursor, firsts: list[int]) -> None:
     same_store = Cursor(STORE, cursor.attempt % 6, cursor.version, cursor.offset % 60)
     answer = resume(same_store, STORE, tuple(firsts))
     assert all(answer.offset < first for first in firsts[same_store.attempt :]) or answer.offset == 0

@@ -233,9 +233,7 @@ def test_a_file_that_vanishes_is_counted_as_unreadable(
     assert asyncio.run(checksums(progress, "."))["unreadable"] == 1
 
 
-def test_checksums_follows_no_link_out_and_opens_no_pipe(
-    files: Path, tmp_path: Path, progress: Progress
-) -> None:
+def test_checksums_follows_no_link_out_and_opens_no_pipe(files: Path, tmp_path: Path, progress: Progress) -> None:
     (tmp_path / "secret").write_text("secret")
     (files / "door").symlink_to(tmp_path / "secret")
     (files / "stairs").symlink_to(tmp_path)
@@ -310,9 +308,7 @@ def test_a_folder_of_ones_own_is_not_drawn_into(files: Path, progress: Progress)
     assert list((files / "mine").glob("*.png")) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "mode"), [("a.jpg", "RGB"), ("a.gif", "P"), ("a.webp", "RGBA"), ("a.png", "P")]
-)
+@pytest.mark.parametrize(("name", "mode"), [("a.jpg", "RGB"), ("a.gif", "P"), ("a.webp", "RGBA"), ("a.png", "P")])
 def test_thumbnails_keeps_the_format(files: Path, progress: Progress, name: str, mode: str) -> None:
     Image.new(mode, (600, 300)).save(files / name)
     with Image.open(files / name) as large:
@@ -336,9 +332,7 @@ def test_what_is_no_image_is_counted_and_the_others_are_made(files: Path, progre
     assert [path.name for path in (files / "thumbnails").iterdir()] == ["good.png"]
 
 
-def test_without_pillow_thumbnails_says_how_to_get_it(
-    progress: Progress, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pillow_thumbnails_says_how_to_get_it(progress: Progress, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnails_module, "Image", None)
 
     with pytest.raises(RuntimeError, match=r"pip install 'windsock\[examples\]'"):
@@ -580,9 +574,7 @@ async def test_pages_are_fetched(site: str, progress: Progress, private_allowed:
 
 
 @pytest.mark.gen_test
-async def test_only_eight_pages_are_fetched_at_once(
-    site: str, progress: Progress, private_allowed: None
-) -> None:
+async def test_only_eight_pages_are_fetched_at_once(site: str, progress: Progress, private_allowed: None) -> None:
     Late.waiting, Late.most, Late.done = 0, 0, asyncio.Event()
 
     result = await fetch(progress, [f"{site}/late"] * 20)
@@ -602,10 +594,7 @@ async def test_a_private_address_is_refused(site: str, http_port: int, progress:
     result = await fetch(progress, urls)
 
     assert result["failed"] == 4
-    assert all(
-        "not a public address (WINDSOCK_FETCH_PRIVATE=1 allows it)" in one["error"]
-        for one in result["results"]
-    )
+    assert all("not a public address (WINDSOCK_FETCH_PRIVATE=1 allows it)" in one["error"] for one in result["results"])
     assert len(texts(progress, "warning")) == 4
 
 
@@ -654,9 +643,7 @@ async def test_the_name_is_resolved_once_for_check_and_connection(
     assert (result["fetched"], asked) == (1, ["name.example"])
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://example.org/", "file:///etc/passwd", "example.org", "http://[", "http://:x/"]
-)
+@pytest.mark.parametrize("url", ["ftp://example.org/", "file:///etc/passwd", "example.org", "http://[", "http://:x/"])
 @pytest.mark.gen_test
 async def test_what_is_no_web_address_fails_alone(
     site: str, progress: Progress, private_allowed: None, url: str
@@ -667,9 +654,7 @@ async def test_what_is_no_web_address_fails_alone(
 
 
 @pytest.mark.gen_test
-async def test_a_redirect_to_another_scheme_fails(
-    site: str, progress: Progress, private_allowed: None
-) -> None:
+async def test_a_redirect_to_another_scheme_fails(site: str, progress: Progress, private_allowed: None) -> None:
     result = await fetch(progress, [f"{site}/away?to=file:///etc/passwd"])
 
     assert result["failed"] == 1

@@ -111,9 +111,7 @@ def test_an_option_nobody_knows_is_told_at_its_line(write: Write) -> None:
 
 def test_an_annotation_that_cannot_be_read_is_told_at_the_def(write: Write) -> None:
     write("jobs.py", "from windsock import task\n\n@task\ndef a(x: 'Nowhere'): ...\n")
-    assert told(load(["jobs.py"])) == [
-        "jobs.py:4: task a: an annotation cannot be read: name 'Nowhere' is not defined"
-    ]
+    assert told(load(["jobs.py"])) == ["jobs.py:4: task a: an annotation cannot be read: name 'Nowhere' is not defined"]
 
 
 def test_an_imported_proxy_is_not_touched(write: Write) -> None:

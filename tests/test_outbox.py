@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from jobs import job
+from job_values import job
 
 from server.job import JobState
 from server.outbox import Outbox

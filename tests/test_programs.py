@@ -62,9 +62,7 @@ async def test_a_directory_of_redis_7_without_a_record_is_not_opened_empty_by_an
 async def test_another_kind_is_refused(tmp_path: Path) -> None:
     async with running(settings_for(tmp_path / "data", ANY_PROGRAM)):
         pass
-    valkey = fake_program(
-        tmp_path / "valkey-server", "Valkey server v=8.0.1 sha=00000000:0 malloc=libc bits=64"
-    )
+    valkey = fake_program(tmp_path / "valkey-server", "Valkey server v=8.0.1 sha=00000000:0 malloc=libc bits=64")
     with pytest.raises(StartupError, match=r"Valkey 8\.0\.1 .* is another kind"):
         await EmbeddedRedis(settings_for(tmp_path / "data", valkey)).start()
 
@@ -121,7 +119,5 @@ async def test_a_named_program_that_will_not_do_is_refused(tmp_path: Path, says:
 
 
 def test_valkey_is_told_from_redis_by_what_it_says(tmp_path: Path) -> None:
-    valkey = identify(
-        fake_program(tmp_path / "redis-server", "Valkey server v=7.2.5 sha=0 malloc=libc bits=64")
-    )
+    valkey = identify(fake_program(tmp_path / "redis-server", "Valkey server v=7.2.5 sha=0 malloc=libc bits=64"))
     assert (valkey.kind, valkey.version) == ("Valkey", (7, 2, 5))

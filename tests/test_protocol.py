@@ -64,9 +64,7 @@ def test_an_unknown_field_is_refused_by_its_name() -> None:
 
 
 def test_delay_and_time_together_are_refused() -> None:
-    assert refused(Submission, {"task": "a", "delay_s": 1, "at": 2}) == {
-        "body": "give delay_s or at, not both"
-    }
+    assert refused(Submission, {"task": "a", "delay_s": 1, "at": 2}) == {"body": "give delay_s or at, not both"}
 
 
 @pytest.mark.parametrize(
@@ -205,9 +203,7 @@ def test_a_prefix_stands_before_each_field() -> None:
     assert list(refused(Submission, [], "submit.")) == ["submit"]
 
 
-@pytest.mark.parametrize(
-    "model", [Hello, Subscribe, Unsubscribe, Submit, JobCommand, Visibility, Ping, Submission]
-)
+@pytest.mark.parametrize("model", [Hello, Subscribe, Unsubscribe, Submit, JobCommand, Visibility, Ping, Submission])
 @given(
     value=json_values
     | st.dictionaries(st.sampled_from(["id", "sub", "job", "feed", "log", "task", "args"]), json_values)

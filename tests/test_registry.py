@@ -114,9 +114,7 @@ def test_arguments_arrive_as_their_annotations_say() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["json", "_hidden", "model_config", "schema", "copy", "argument_x", "self", "args"]
-)
+@pytest.mark.parametrize("name", ["json", "_hidden", "model_config", "schema", "copy", "argument_x", "self", "args"])
 def test_an_argument_may_be_called_anything(name: str) -> None:
     scope: dict[str, Any] = {}
     exec(f"def job({name}: int = 1): return {name}", scope)

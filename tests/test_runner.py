@@ -199,6 +199,7 @@ async def test_a_very_long_error_is_cut(run):
         ("give", "object", "bad_result"),
         ("give", "nan", "bad_result"),
         ("give", "deep", "bad_result"),
+        ("give", "generator", "bad_result"),
         ("gives", "surrogate", "bad_result"),
         ("gives", "huge", "bad_result"),
         ("give", "large", "result_too_large"),

@@ -18,9 +18,7 @@ def test_without_anything_there_are_the_defaults_of_the_protocol() -> None:
 
 
 def test_the_environment_is_read() -> None:
-    settings = Settings.read(
-        {"WINDSOCK_PORT": "9000", "WINDSOCK_WORKER": "no", "WINDSOCK_DURABILITY": "always"}
-    )
+    settings = Settings.read({"WINDSOCK_PORT": "9000", "WINDSOCK_WORKER": "no", "WINDSOCK_DURABILITY": "always"})
     assert (settings.port, settings.worker, settings.durability) == (9000, False, Durability.ALWAYS)
 
 
@@ -65,9 +63,7 @@ def test_variables_of_others_are_left_alone() -> None:
     ],
 )
 def test_a_wrong_value_is_a_refusal_that_names_its_variable(variable: str, value: str) -> None:
-    with pytest.raises(
-        StartupError, match=rf"^setting {variable.lower()} \(WINDSOCK_{variable}\): "
-    ) as caught:
+    with pytest.raises(StartupError, match=rf"^setting {variable.lower()} \(WINDSOCK_{variable}\): ") as caught:
         Settings.read({f"WINDSOCK_{variable}": value})
     assert "\n" not in caught.value.message
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
-from jobs import job
+from job_values import job
 
 from server.codec import MSGPACK
 from server.cursor import Cursor

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jobs import job
+from job_values import job
 
 from server.job import JobState
 from server.topic import RING_BYTES, RING_ENTRIES, Entry, Gap, Ring, Run, Topic, runs

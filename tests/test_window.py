@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from jobs import job
+from job_values import job
 
 from server.job import TERMINAL, Job, JobState
 from server.protocol import FeedFilter

@@ -97,16 +97,15 @@ end
 -- Write one step of a job: its state, its version, the time, and the fields in `set`; move it between the indexes.
 -- The version is max(stored + 1, now): never back, even when the tail of the data was lost.
 local function step(job, to, now, set)
-  local from, version = job.state, math.max(job.version + 1, now)
-  set.state, set.version, set.updated_at = to, whole(version), whole(now)
-  local flat = {}
+  local from = job.state
+  job.state, job.version, job.updated_at = to, math.max(job.version + 1, now), whole(now)
+  local flat = {'state', to, 'version', whole(job.version), 'updated_at', job.updated_at}
   for name, value in pairs(set) do
     job[name] = value
     flat[#flat + 1] = name
     flat[#flat + 1] = value
   end
   call('HSET', job_key(job.id), unpack(flat))
-  job.version = version
   if from ~= to then reindex(job, from, to) end
   return from
 end

@@ -1,0 +1,189 @@
+"""Compares what the readers were told with each other and with what the server has."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from chaos.house import House
+from chaos.reader import ENDED, Heard, Reader
+
+if TYPE_CHECKING:
+    from chaos.round import Outcome
+
+SETTLE_S = 5.0  # for lists and links, after the last end
+LINE = re.compile(r"(\S+) (\d+) (\d+)")
+Job = dict[str, Any]
+
+
+def numbers(job_id: str, entries: Sequence[Any]) -> dict[int, list[int]]:
+    """The numbers of the lines in a log by the attempt that wrote them.
+
+    Raises:
+        ValueError: a line that this job cannot have written.
+    """
+    found: dict[int, list[int]] = {}
+    for entry in entries:
+        text = entry["text"] if "text" in entry else entry["value"]["line"]
+        match = LINE.match(text)
+        if match is None or match[1] != job_id:
+            raise ValueError(f"{job_id} has the line {text[:80]!r}")
+        found.setdefault(int(match[2]), []).append(int(match[3]))
+    return found
+
+
+class Audit:
+    """One round's."""
+
+    def __init__(self, house: House, tag: str, readers: Sequence[Reader], outcome: "Outcome") -> None:
+        self._house = house
+        self._tag = tag
+        self._readers = readers
+        self._outcome = outcome
+        self._node = house.nodes[outcome.number % 2].name
+
+    def _problem(self, text: str) -> None:
+        self._outcome.problems.append(text)
+
+    async def list_jobs(self) -> dict[str, Job]:
+        """All jobs of the round, by id."""
+        status, body = await self._house.ask(self._node, "GET", f"/api/jobs?tag={self._tag}&limit=500")
+        if status != 200 or body["next"] is not None:
+            self._problem(f"the list was answered with {status} {str(body)[:200]}")
+            return {}
+        self._counts = {state: count for state, count in body["counts"].items() if count}
+        return {job["id"]: job for job in body["jobs"]}
+
+    async def state_of(self, job_id: str) -> str:
+        """In short, for a message."""
+        status, job = await self._house.ask(self._node, "GET", f"/api/jobs/{job_id}")
+        return f"{status} {job.get('state')} attempt {job.get('attempt')} {job.get('cursor')} on {job.get('node')}"
+
+    def count(self) -> None:
+        """The figures of the round."""
+        outcome = self._outcome
+        for reader in self._readers:
+            outcome.problems += reader.ledger.problems
+            outcome.losses += reader.losses
+            for heard in reader.ledger.jobs.values():
+                outcome.resumes += heard.resumes
+                outcome.gaps += len(heard.gaps)
+                outcome.ends += len(heard.ends)
+                outcome.entries += len(heard.entries)
+                outcome.problems += [f"{reader.ledger.name}: {heard.job_id}: gap {gap}" for gap in heard.gaps]
+
+    async def compare(self) -> None:
+        """Everything."""
+        jobs = await self.list_jobs()
+        self._outcome.jobs = len(jobs)
+        for job in jobs.values():
+            self._outcome.states[job["state"]] = self._outcome.states.get(job["state"], 0) + 1
+            self._outcome.again += job["attempt"] > 1
+        for job_id in jobs:
+            await self._compare_job(job_id)
+        await self._settle("feeds agree with the list", lambda: self._feeds_agree(jobs))
+        await self._settle("nobody is stale", lambda: not any(reader.stale for reader in self._readers))
+        await self._compare_rest()
+
+    async def _settle(self, what: str, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + SETTLE_S
+        while not true():
+            if time.monotonic() > deadline:
+                self._problem(f"not within {SETTLE_S:g} s: {what}: {self._why}")
+                return
+            await asyncio.sleep(0.03)
+
+    _why = ""
+
+    def _feeds_agree(self, jobs: dict[str, Job]) -> bool:
+        for reader in self._readers:
+            if reader.feed.jobs != jobs:
+                odd = [one for one in {*jobs, *reader.feed.jobs} if reader.feed.jobs.get(one) != jobs.get(one)]
+                seen = [(one, (reader.feed.jobs.get(one) or {}).get("state")) for one in odd[:5]]
+                self._why = f"{reader.ledger.name}: {len(odd)} jobs differ: {seen}"
+                return False
+            if reader.feed.counts != self._counts:
+                self._why = f"{reader.ledger.name}: counts {reader.feed.counts}, the list has {self._counts}"
+                return False
+        return True
+
+    async def _compare_job(self, job_id: str) -> None:
+        _, job = await self._house.ask(self._node, "GET", f"/api/jobs/{job_id}")
+        _, page = await self._house.ask(self._node, "GET", f"/api/jobs/{job_id}/log?limit=10000")
+        log = {entry["offset"]: {k: v for k, v in entry.items() if k != "offset"} for entry in page["entries"]}
+        if job["state"] not in ENDED:
+            self._problem(f"{job_id} is {job['state']} after its end was told")
+        for reader in self._readers:
+            self._compare_end(reader.ledger.name, reader.ledger.jobs[job_id], job)
+            self._compare_log(reader.ledger.name, reader.ledger.jobs[job_id], log)
+        self._compare_lines(job, [log[offset] for offset in sorted(log)])
+
+    def _compare_end(self, name: str, heard: Heard, job: Job) -> None:
+        if len(heard.ends) != 1:
+            self._problem(f"{name}: {len(heard.ends)} ends of {heard.job_id}")
+            return
+        told = {key: value for key, value in heard.ends[0]["job"].items() if key != "warnings"}
+        differing = {key: (value, job.get(key)) for key, value in told.items() if job.get(key) != value}
+        if differing:
+            self._problem(f"{name}: the end of {heard.job_id} told and the job now differ: {str(differing)[:500]}")
+        if (
+            "result" not in told
+            and "error" not in told
+            and job["state"] != "cancelled"
+            and not told.get("result_bytes")
+        ):
+            self._problem(f"{name}: the end of {heard.job_id} without result or error: {told}")
+
+    def _compare_log(self, name: str, heard: Heard, log: dict[int, Any]) -> None:
+        if heard.entries == log:
+            return
+        odd = sorted(one for one in {*log, *heard.entries} if heard.entries.get(one) != log.get(one))
+        told, stored = ([str(have.get(one))[:90] for one in odd[:2]] for have in (heard.entries, log))
+        self._problem(
+            f"{name}: the log of {heard.job_id} differs at {len(odd)} offsets, {odd[:5]}…: told {told}, stored {stored}"
+        )
+
+    def _compare_lines(self, job: Job, entries: list[Any]) -> None:
+        """What the store has against what the job wrote."""
+        try:
+            written = numbers(job["id"], entries)
+        except ValueError as error:
+            self._problem(str(error))
+            return
+        for attempt, found in written.items():
+            if found != list(range(1, len(found) + 1)):
+                self._problem(f"{job['id']}: attempt {attempt} has the lines {found[:200]}")
+        if list(written) != sorted(written) or any(attempt > job["attempt"] for attempt in written):
+            self._problem(f"{job['id']}: attempts out of order: {list(written)}")
+        self._compare_verdict(job, len(written.get(job["attempt"], ())))
+
+    def _compare_verdict(self, job: Job, wrote: int) -> None:
+        """What the job says of itself against the lines of its last attempt."""
+        if job["state"] == "succeeded":
+            result = job["result"]
+            if (result["attempt"], result["lines"]) != (job["attempt"], wrote):
+                self._problem(f"{job['id']}: wrote {result['lines']} in attempt {result['attempt']}, stored {wrote}")
+        elif job["state"] == "failed" and job["error"]["code"] == "exception":
+            if job["error"]["message"] not in (f"{wrote} lines", f"ValueError: {wrote} lines"):
+                self._problem(f"{job['id']}: {job['error']['message']!r}, stored {wrote}")
+        elif job["state"] == "failed" and job["max_attempts"] > 1:
+            self._problem(f"{job['id']}: failed with {job['error']} in attempt {job['attempt']}")
+
+    async def _compare_rest(self) -> None:
+        """Nothing is left in the queue."""
+        deadline = time.monotonic() + SETTLE_S
+        while left := await self._left():
+            if time.monotonic() > deadline:
+                self._problem(f"left in the store: {left}")
+                return
+            await asyncio.sleep(0.05)
+
+    async def _left(self) -> dict[str, Any]:
+        _, body = await self._house.ask(self._node, "GET", "/api/jobs?limit=1")
+        left = {state: count for state, count in body["counts"].items() if count and state not in ENDED}
+        store = self._house.store
+        for pattern in ("ready*", "leased:*", "scheduled"):
+            for key in await store.keys(f"{{windsock}}:{pattern}"):
+                left[key.decode()] = "there"
+        return left
