@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from server.board import Board
 from server.broker import Beat, Broker, Link, Ticker
 from server.broker.connection import shown
 from server.broker.embedded import EmbeddedRedis, join
@@ -20,6 +21,7 @@ from server.broker.record import unpack
 from server.broker.ticker import Service
 from server.errors import StartupError, Unavailable, WindsockError
 from server.hub import Hub
+from server.metrics import Metrics
 from server.queue import Queue
 from server.registry import Registry
 from server.settings import Settings
@@ -47,6 +49,7 @@ class Node:
         self._ticker: Ticker | None = None
         self._link: Link | None = None
         self.worker: Worker | None = None
+        self.metrics = Metrics()
         self._started_at = time.time_ns() // 1_000_000
         self._beat: tuple[Beat, float] | None = None  # the last one and when it came
         self._away: WindsockError | None = None  # why the last beat failed
@@ -86,9 +89,10 @@ class Node:
             return self.settings.redis
         if not self._serves:
             return await join(self.settings)
-        self._embedded = EmbeddedRedis(self.settings)
-        await self._embedded.start()
-        return self._embedded.url
+        self._embedded = embedded = EmbeddedRedis(self.settings)
+        self.metrics.read_one("windsock_redis_restarts_total", lambda: embedded.restarts)
+        await embedded.start()
+        return embedded.url
 
     async def _until_open(self) -> None:
         while True:
@@ -110,11 +114,12 @@ class Node:
                 log.warning("%d jobs of %s, which was killed, are taken back", taken, process)
 
     async def _open_rooms(self) -> None:
-        self.hub = Hub(self.broker, self.settings)
-        self.queue = Queue(self.broker, self.hub, self.registry, self.settings)
+        self.hub = Hub(self.broker, self.settings, self.metrics.traffic)
+        self.board = Board(self.hub, self.broker, self.describe)
+        self.queue = Queue(self.broker, self.hub, self.registry, self.settings, self.metrics)
         self.queue.refusing = self._refusing
         if self.settings.worker:
-            self.worker = Worker(self.id, self.broker, self.registry, self.settings)
+            self.worker = Worker(self.id, self.broker, self.registry, self.settings, self.metrics)
         channels = [self.broker.keys.worker(self.id)]
         if self._serves:
             channels.append(self.broker.keys.events)
@@ -124,7 +129,9 @@ class Node:
             linked.set()
             self._on_up()
 
-        self._link = Link(self.broker.connector, channels, self._on_message, up, self.hub.on_down)
+        self._link = link = Link(self.broker.connector, channels, self._on_message, up, self.hub.on_down)
+        self.metrics.read_one("windsock_link_up", lambda: link.up)
+        self.metrics.read_one("windsock_link_losses_total", lambda: link.losses)
         self._link.start()
         try:
             await asyncio.wait_for(linked.wait(), OPEN_S)
@@ -144,7 +151,7 @@ class Node:
                 log.info("a beat came after the end")
 
         runs_jobs = self.worker is not None
-        self._ticker = Ticker(
+        self._ticker = ticker = Ticker(
             self.broker.connector,
             self.broker.keys,
             self.settings,
@@ -154,7 +161,9 @@ class Node:
             lambda beat: hand_over(self._on_beat, beat, time.monotonic()),
             lambda reason: hand_over(self._on_lost, reason),
         )
-        self._ticker.start()
+        self.metrics.read_one("windsock_jobs_rescued_total", lambda: ticker.rescued)
+        self.metrics.read_one("windsock_loop_lag_seconds", lambda: max(0.0, self._lateness_s))
+        ticker.start()
 
     # what comes in
 
@@ -235,6 +244,7 @@ class Node:
             "started_at": self._started_at,
             "serves": self._serves,
             "clients": self.clients(),
+            "subscriptions": sum(self.metrics.traffic.subscriptions.values()),
             "loop_lag_ms": round(self._lateness_s * 1000, 1),
             "draining": self.draining,
             "worker": self.worker.describe() if self.worker is not None else None,
@@ -259,6 +269,7 @@ class Node:
         if self._link is not None:
             await self._link.stop()
         if hasattr(self, "hub"):
+            await self.board.stop()
             await self.hub.stop()
         if hasattr(self, "broker"):
             await self.broker.close()

@@ -20,6 +20,7 @@ from server.codec import MAX_DEPTH, MSGPACK, check_value
 from server.errors import Invalid
 from server.executors import Executor, Executors
 from server.job import ErrorCode, JobState
+from server.metrics import Metrics
 from server.progress import JobCancelled
 from server.registry import Registry, Task
 from server.reporter import Reporter, Voice
@@ -53,9 +54,11 @@ class Attempt:
 
     __slots__ = (
         "abandoned",
+        "begun",
         "function_runs",
         "grace",
         "lease",
+        "meter",
         "reason",
         "runner",
         "task",
@@ -69,6 +72,8 @@ class Attempt:
         self.lease = lease
         self.task = task
         self.runner = runner
+        self.meter = runner.metrics.job(lease.task, lease.job.queue)
+        self.begun = asyncio.get_running_loop().time()  # monotonic seconds
         self.voice: Voice = runner.reporter.open(lease, lambda _: self.interrupt(Reason.FENCED))
         self.reason: Reason | None = None
         self.timer: asyncio.TimerHandle | None = None  # of the timeout
@@ -105,6 +110,7 @@ class Runner:
         executors: Executors,
         reporter: Reporter,
         settings: Settings,
+        metrics: Metrics,
         on_free: Callable[[Attempt], None],
         on_end: Callable[[Attempt], None],
     ) -> None:
@@ -112,6 +118,7 @@ class Runner:
         self._executors = executors
         self.reporter = reporter
         self.settings = settings
+        self.metrics = metrics
         self._on_free = on_free
         self._on_end = on_end
 
@@ -123,6 +130,8 @@ class Runner:
         """Begin an attempt."""
         loop = asyncio.get_running_loop()
         attempt = Attempt(lease, self._registry.get(lease.task), self)
+        waited_ms = lease.job.waited_ms
+        attempt.meter.start(None if waited_ms is None else waited_ms / 1000)
         attempt.work = loop.create_task(self._run(attempt), name=f"job {lease.id}")
         if lease.timeout_s is not None:
             attempt.timer = loop.call_later(lease.timeout_s, attempt.interrupt, Reason.TIMEOUT)
@@ -156,9 +165,12 @@ class Runner:
     async def _finish(self, attempt: Attempt, end: End) -> None:
         """Tell the end, however long it takes: only the end of the process stops it."""
         if attempt.reason is not Reason.FENCED:
+            ran_s = asyncio.get_running_loop().time() - attempt.begun
             answer = await self.reporter.finish(attempt.voice, end.state, end.outcome, end.result_bytes)
             if answer.code != "ok" and end.state is not JobState.QUEUED:  # what is given back may have gone already
                 log.warning("job %s: its end came too late (%s)", attempt.lease.id, answer.code)
+            if answer.code == "ok" and end.state is not JobState.QUEUED:
+                attempt.meter.end(end.state.value, ran_s)
         self._on_end(attempt)
 
     def abandon(self, attempt: Attempt) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import redis
+from tornado.httpclient import AsyncHTTPClient
 from tornado.ioloop import IOLoop
 from tornado.web import Application
 
@@ -34,6 +35,7 @@ from server.settings import Settings
 sys.path.append(str(Path(__file__).parent))
 import sample_tasks
 from stream import Stream
+from web import Api
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _numbers = itertools.count(1)
@@ -106,9 +108,9 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(redis_url: str) -> Settings:
-    """Settings with short times and a namespace of the test's own."""
-    return Settings(
+def settings(redis_url: str, request: pytest.FixtureRequest) -> Settings:
+    """Settings with short times and a namespace of the test's own; `having` of web.py asks for others."""
+    short = Settings(
         redis=redis_url,
         namespace=f"t{os.getpid()}-{next(_numbers)}",
         name="test-node",
@@ -120,6 +122,7 @@ def settings(redis_url: str) -> Settings:
         hello_s=0.5,
         drain_window_s=0.1,
     )
+    return short.model_copy(update=getattr(request, "param", {}))
 
 
 @pytest.fixture
@@ -190,6 +193,18 @@ def app(io_loop: IOLoop, node: Node) -> Iterator[Application]:
     io_loop.run_sync(start)
     yield make_application(node, sockets, Door("localhost", ()))
     io_loop.run_sync(sockets.stop, timeout=5)
+
+
+@pytest.fixture
+def api(http_client: AsyncHTTPClient, base_url: str) -> Api:
+    """Asks the test's server over HTTP."""
+    return Api(http_client, base_url)
+
+
+@pytest.fixture
+def port(base_url: str, http_server: Any) -> int:
+    """Where the test's server listens."""
+    return int(base_url.rsplit(":", 1)[1])
 
 
 @pytest.fixture

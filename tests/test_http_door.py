@@ -5,21 +5,11 @@ import json
 import os
 
 import pytest
-from web import Api, exchange, read_answer
+from web import exchange, read_answer
 
 from handlers import pages
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
-
-
-@pytest.fixture
-def port(base_url, http_server):
-    return int(base_url.rsplit(":", 1)[1])
 
 
 def problem_of(answer: bytes) -> dict:
@@ -81,9 +71,9 @@ async def test_our_own_page_may(api, base_url):
 async def test_unknown_paths_are_404_for_every_method(api):
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         body = b"{}" if method in ("POST", "PUT", "PATCH") else None
-        for path in ("/nowhere", "/api/jobs/", "/api/jobs/a-b", "/api/jobs/X/nothing", "/api/openapi.json", "/metrics"):
+        for path in ("/nowhere", "/api/jobs/", "/api/jobs/a-b", "/api/jobs/X/nothing", "/api/openapi.json"):
             answer = await api.ask(method, path, body)
-            known = path in ("/api/openapi.json", "/metrics") and method not in ("GET", "HEAD")
+            known = path == "/api/openapi.json" and method not in ("GET", "HEAD")
             assert answer.status == (405 if known else 404), (method, path)
             assert method == "HEAD" or answer.headers["Content-Type"] == "application/problem+json", (method, path)
 

@@ -4,12 +4,7 @@ import asyncio
 import json
 
 import pytest
-from web import Api, eventually
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
+from web import eventually
 
 
 def events_of(body: bytes) -> list[dict]:

@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 from conftest import redis_program
-from web import Api, eventually
+from web import eventually
 
 from server.errors import QueueFull
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 @pytest.mark.gen_test

@@ -3,16 +3,11 @@
 import asyncio
 
 import pytest
-from web import Api, eventually
+from web import eventually
 
 from server.codec import MSGPACK
 
 GHOST = "01JDZZZZZZZZZZZZZZZZZZZZZZ"
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 # one job

@@ -3,14 +3,8 @@
 import json
 
 import pytest
-from web import Api
 
 from server.codec import JSON, MSGPACK
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 @pytest.mark.gen_test

@@ -158,12 +158,13 @@ class JobLife(RuleBasedStateMachine):
         assert ids == wanted
 
     @precondition(lambda self: self.leases)
-    @rule(lease=any_lease, ahead=st.integers(-2, 2), count=st.integers(0, 3), lost=st.booleans())
-    def report(self, lease: Held, ahead: int, count: int, lost: bool) -> None:
+    @rule(lease=any_lease, ahead=st.integers(-2, 2), count=st.integers(0, 3), lost=losses)
+    def report(self, lease: Held, ahead: int, count: int, lost: int | None) -> None:
         job = self.jobs.get(lease.id)
         first, texts = self.news(job, ahead, count)
-        row = [lease.id, lease.token, pack({"done": 1}), False, first, [entry(text) for text in texts], lost]
-        ((code, last, _),) = unpack(self.run("report", pack([row]), 1000, 10**6))
+        row = [lease.id, lease.token, pack({"done": 1}), False, first, [entry(text) for text in texts]]
+        row += [lost is not None, lost or 0]
+        ((code, last, *_),) = unpack(self.run("report", pack([row]), 1000, 10**6))
         if job is None:
             assert code == b"gone"
         elif not self.live(lease):
@@ -173,12 +174,13 @@ class JobLife(RuleBasedStateMachine):
             assert last == len(job.log)
 
     @precondition(lambda self: self.leases)
-    @rule(lease=any_lease, ahead=st.integers(-2, 2), count=st.integers(0, 3), lost=st.booleans(), verdict=verdicts)
-    def finish(self, lease: Held, ahead: int, count: int, lost: bool, verdict: JobState) -> None:
+    @rule(lease=any_lease, ahead=st.integers(-2, 2), count=st.integers(0, 3), lost=losses, verdict=verdicts)
+    def finish(self, lease: Held, ahead: int, count: int, lost: int | None, verdict: JobState) -> None:
         job = self.jobs.get(lease.id)
         first, texts = self.news(job, ahead, count)
         entries = [entry(text) for text in texts]
-        row = [lease.id, lease.token, verdict.value, pack(1), 1, False, False, first, entries, lost]
+        row = [lease.id, lease.token, verdict.value, pack(1), 1, False, False, first, entries]
+        row += [lost is not None, lost or 0]
         ((code, last),) = unpack(self.run("finish", pack([row]), 1000, 10**6))
         if job is None:
             assert code == b"gone"

@@ -5,11 +5,9 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.codec import MSGPACK
-from server.progress import Progress, Unsent
+from server.progress import Progress
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_entries_are_handed_out_from_the_first_that_the_store_lacks(progress: Pr
         progress.log(number)
     assert progress.unsent(1 << 20)[0] == 1
     progress.stored(3)
-    first, packed = progress.unsent(1 << 20)
+    first, packed = progress.unsent(1 << 20, 3)
     assert (first, [msgpack.unpackb(one)["text"] for one in packed]) == (4, ["3", "4"])
 
 
@@ -112,31 +110,4 @@ def test_nothing_is_pending_when_the_store_has_all(progress: Progress) -> None:
     progress.log("a")
     progress.stored(1)
     assert not progress.pending
-    assert progress.unsent(1000) == (2, [])
-
-
-def test_over_the_limit_of_entries_the_oldest_go() -> None:
-    unsent = Unsent(max_entries=2, max_bytes=1000, first=10)
-    for entry in (b"a", b"b", b"c"):
-        unsent.append(entry)
-    assert (unsent.first, list(unsent.entries), unsent.size) == (11, [b"b", b"c"], 2)
-
-
-def test_over_the_limit_of_bytes_the_oldest_go() -> None:
-    unsent = Unsent(max_entries=100, max_bytes=10)
-    for size in (4, 4, 4, 99):
-        unsent.append(b"x" * size)
-    assert (unsent.first, list(unsent.entries), unsent.size) == (5, [], 0)
-
-
-@given(st.lists(st.binary(max_size=9) | st.integers(0, 5), max_size=50))
-def test_what_is_unsent_is_always_the_end_of_what_was_said(steps: list[bytes | int]) -> None:
-    unsent, said = Unsent(max_entries=5, max_bytes=20), []
-    for step in steps:
-        if isinstance(step, bytes):
-            unsent.append(step)
-            said.append(step)
-        else:
-            unsent.drop(step)
-        assert list(unsent.entries) == said[unsent.first - 1 :]
-        assert unsent.size == sum(map(len, unsent.entries)) <= 20
+    assert progress.unsent(1000, 1) == (2, [])

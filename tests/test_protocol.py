@@ -126,18 +126,23 @@ def test_a_refusal_of_very_many_fields_stays_small() -> None:
 # Subscriptions
 
 
-def test_a_subscription_is_to_a_job_or_to_a_feed() -> None:
+def test_a_subscription_is_to_a_job_to_a_feed_or_to_the_stats() -> None:
     assert parse(Subscribe, {"sub": 1, "job": "01J"}).job == "01J"
     assert parse(Subscribe, {"sub": 1, "feed": {}}).feed == FeedFilter()
+    assert parse(Subscribe, {"sub": 1, "stats": True}).stats
 
 
-@pytest.mark.parametrize("frame", [{"sub": 1}, {"sub": 1, "job": "a", "feed": {}}])
-def test_neither_and_both_are_refused(frame: Any) -> None:
-    assert refused(Subscribe, frame) == {"body": "give job or feed, one of them"}
-
-
-def test_stats_are_refused_until_they_are_built() -> None:
-    assert refused(Subscribe, {"sub": 1, "stats": True}) == {"body": "stats is not built yet"}
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"sub": 1},
+        {"sub": 1, "job": "a", "feed": {}},
+        {"sub": 1, "stats": False},
+        {"sub": 1, "stats": True, "feed": {}},
+    ],
+)
+def test_none_and_two_of_them_are_refused(frame: Any) -> None:
+    assert refused(Subscribe, frame) == {"body": "give job, feed or stats, one of them"}
 
 
 def test_a_field_of_a_frame_that_nobody_knows_is_ignored() -> None:

@@ -174,15 +174,46 @@ async def test_what_had_to_be_thrown_away_meanwhile_is_a_gap(store, reporter, re
 
 
 @pytest.mark.gen_test
-async def test_a_tail_the_store_has_lost_becomes_a_gap_when_nobody_has_it_any_more(store, reporter):
+async def test_a_tail_the_store_has_lost_is_sent_again(store, reporter):
     lease = await store.running()
     voice, _ = voice_of(reporter, lease)
     for text in "abc":
         voice.progress.log(text)
     await until(lambda: not voice.progress.pending)
-    store.redis.hset(store.key(f"job:{lease.id}"), "log_last", 1)
+    lose_log(store, lease, "a")
+    voice.progress.log("d")
+    await until(lambda: _has(store, lease, {1: "a", 2: "b", 3: "c", 4: "d"}))
+
+
+@pytest.mark.gen_test
+async def test_it_is_sent_again_too_when_there_is_nothing_new_in_the_log(store, reporter):
+    lease = await store.running()
+    voice, _ = voice_of(reporter, lease)
+    for text in "abc":
+        voice.progress.log(text)
+    await until(lambda: not voice.progress.pending)
+    lose_log(store, lease, "a")
+    voice.progress.update(1)
+    await until(lambda: _has(store, lease, {1: "a", 2: "b", 3: "c"}))
+
+
+def lose_log(store, lease, *kept):
+    """The store has only the first entries."""
+    store.redis.hset(store.key(f"job:{lease.id}"), "log_last", len(kept))
     store.redis.delete(store.key(f"log:{lease.id}"))
-    store.redis.xadd(store.key(f"log:{lease.id}"), {"e": entry("a")}, id="1-0")
+    for offset, text in enumerate(kept, 1):
+        store.redis.xadd(store.key(f"log:{lease.id}"), {"e": entry(text)}, id=f"{offset}-0")
+
+
+@pytest.mark.gen_test
+async def test_a_tail_the_store_has_lost_becomes_a_gap_when_nobody_has_it_any_more(store, reporter):
+    lease = await store.running()
+    reporter._settings = store.settings.model_copy(update={"sent_entries": 0})
+    voice, _ = voice_of(reporter, lease)
+    for text in "abc":
+        voice.progress.log(text)
+    await until(lambda: not voice.progress.pending)
+    lose_log(store, lease, "a")
     voice.progress.log("d")
     await until(lambda: not voice.progress.pending)
     found = await texts(store, lease.id)
@@ -252,17 +283,16 @@ async def test_an_end_is_told_again_until_redis_takes_it(store, reporter, finish
 
 
 @pytest.mark.gen_test
-async def test_an_end_after_the_store_lost_its_tail_is_stored_with_a_gap(store, reporter):
+async def test_an_end_after_the_store_lost_its_tail_comes_with_all_of_it(store, reporter):
     lease = await store.running()
     voice, _ = voice_of(reporter, lease)
     voice.progress.log("a")
     await until(lambda: not voice.progress.pending)
-    store.redis.hset(store.key(f"job:{lease.id}"), "log_last", 0)
-    store.redis.delete(store.key(f"log:{lease.id}"))
+    lose_log(store, lease)
     voice.warnings = [{"code": "slow"}]
     voice.progress.log("b")
     assert (await reporter.finish(voice, JobState.SUCCEEDED)).code == "ok"
-    assert await texts(store, lease.id) == {1: None, 2: "b"}
+    assert await texts(store, lease.id) == {1: "a", 2: "b"}
     assert (await store.job(lease.id)).warnings == ({"code": "slow"},)
 
 

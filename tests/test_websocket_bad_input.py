@@ -11,11 +11,6 @@ from server.codec import JSON, MSGPACK
 HELLO = JSON.encode([{"type": "hello"}])
 
 
-@pytest.fixture
-def port(base_url, http_server):
-    return int(base_url.rsplit(":", 1)[1])
-
-
 NO_MESSAGES = {
     "nothing": b"",
     "not JSON": b"[{",

@@ -1,18 +1,7 @@
 """Commands over the socket: submit, cancel, rerun, visibility, ping; and how many may come."""
 
 import pytest
-from web import Api, eventually, having
-
-
-@pytest.fixture
-def settings(settings, request):
-    """With what a test asks for by `having`."""
-    return settings.model_copy(update=getattr(request, "param", {}))
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
+from web import eventually, having
 
 
 @pytest.mark.gen_test

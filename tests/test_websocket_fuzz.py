@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rawsocket import BINARY, TEXT, RawSocket, frame
-from web import Api, eventually
+from web import eventually
 
 from server.codec import JSON, MSGPACK
 from server.protocol import CloseCode, FrameType
@@ -72,16 +72,6 @@ messages = st.one_of(
     st.lists(frames(), max_size=4).map(as_msgpack),
     values.map(as_msgpack),
 )
-
-
-@pytest.fixture
-def port(base_url, http_server):
-    return int(base_url.rsplit(":", 1)[1])
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 @pytest.fixture

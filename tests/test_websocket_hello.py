@@ -12,19 +12,8 @@ from server.codec import JSON
 
 
 @pytest.fixture
-def settings(settings, request):
-    """With what a test asks for by `having`."""
-    return settings.model_copy(update=getattr(request, "param", {}))
-
-
-@pytest.fixture
 def url(base_url, http_server):
     return base_url.replace("http", "ws") + "/api/stream"
-
-
-@pytest.fixture
-def port(base_url, http_server):
-    return int(base_url.rsplit(":", 1)[1])
 
 
 async def refusal(url, subprotocols=None, **headers):

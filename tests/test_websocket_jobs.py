@@ -1,22 +1,11 @@
 """Watching a job over the socket: snapshot, log, live, updates, end; resume; submit and watch."""
 
 import pytest
-from web import Api, eventually, having
+from web import eventually, having
 
 from windsock import task
 
 GHOST = "01JDZZZZZZZZZZZZZZZZZZZZZZ"
-
-
-@pytest.fixture
-def settings(settings, request):
-    """With what a test asks for by `having`."""
-    return settings.model_copy(update=getattr(request, "param", {}))
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 @task

@@ -7,29 +7,13 @@ import pytest
 import redis
 from rawsocket import RawSocket, frame
 from stream import Stream
-from web import Api, eventually, having
+from web import eventually, having
 
 from handlers.app import WebServer, make_application
 from handlers.base import Door
 from handlers.sockets import Sockets
 from server.codec import JSON
 from server.protocol import FrameType, Submission
-
-
-@pytest.fixture
-def settings(settings, request):
-    """With what a test asks for by `having`."""
-    return settings.model_copy(update=getattr(request, "param", {}))
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
-
-
-@pytest.fixture
-def port(base_url, http_server):
-    return int(base_url.rsplit(":", 1)[1])
 
 
 @pytest.fixture

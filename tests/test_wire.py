@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web import Api
 
 from cli.watched import Watched
 from server.cursor import Cursor
@@ -41,11 +40,6 @@ def record(name, cases):
 def settings(settings):
     """A short log, so that something is trimmed."""
     return settings.model_copy(update={"log_keep": 10})
-
-
-@pytest.fixture
-def api(http_client, base_url):
-    return Api(http_client, base_url)
 
 
 class Same:

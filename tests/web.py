@@ -112,7 +112,7 @@ async def eventually(condition: Callable[[], Any], timeout_s: float = 5.0) -> An
 
 
 def having(**changes: Any) -> Callable[[Any], Any]:
-    """A test whose node has these settings; its module's `settings` fixture has to heed `request.param`."""
+    """A test whose node has these settings: the `settings` fixture heeds them."""
 
     def mark(test: Any) -> Any:
         chosen = pytest.mark.parametrize("settings", [changes], indirect=True, ids=[",".join(changes)])
