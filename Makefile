@@ -14,7 +14,7 @@ MISSING = $(strip $(if $(CHROMIUM),,chromium) $(if $(NODE),,nodejs))
 PAGE_TESTS = $(shell find tests/static -name '*.test.*js' -o -name '*[-_]test.*js' -o -name 'test[-_]*.*js' 2>/dev/null)
 LOUD = *** NOT ALL TESTS RAN: $(MISSING) not found; get it with: apt-get install $(MISSING) ***
 
-.PHONY: help install run test lint types bench clean
+.PHONY: help install run test lint types bench chaos clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -41,6 +41,9 @@ types: $(DEVELOPS) ## mypy
 
 bench: $(DEVELOPS) ## what a person feels, in figures; about a minute, loopback only
 	$(BIN)/python benchmarks/felt.py
+
+chaos: $(DEVELOPS) ## faults on real processes, for long; ROUNDS=1000 SEED=7
+	PYTHONPATH=tests:. $(BIN)/python -m chaos.run --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
 clean: ## remove what make and the tools wrote; the jobs in .windsock stay
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* .pytest_cache .hypothesis .mypy_cache .ruff_cache \

@@ -1,6 +1,7 @@
 """What the server knows and how it stands: tasks, nodes, health."""
 
 from handlers.base import Handler
+from server.metrics import MEDIA_TYPE
 
 
 class TasksHandler(Handler):
@@ -36,3 +37,12 @@ class ReadyHandler(Handler):
         if refusal is not None:
             raise refusal
         self.answer({"status": "ready"})
+
+
+class MetricsHandler(Handler):
+    """What this process has counted."""
+
+    def get(self) -> None:
+        """The text format of Prometheus."""
+        self.set_header("Content-Type", MEDIA_TYPE)
+        self.finish(self.node.metrics.text())

@@ -4,12 +4,13 @@ import asyncio
 import errno
 import logging
 import socket
+from functools import partial
 from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from handlers.about import HealthHandler, NodesHandler, ReadyHandler, TasksHandler
+from handlers.about import HealthHandler, MetricsHandler, NodesHandler, ReadyHandler, TasksHandler
 from handlers.base import Door, NotFoundHandler, log_request
 from handlers.events import EventsHandler
 from handlers.intake import UNBOUNDED, MeasuredApplication
@@ -39,14 +40,15 @@ def make_application(node: Node, sockets: Sockets, door: Door) -> MeasuredApplic
             (r"/api/tasks", TasksHandler, wired),
             (r"/api/nodes", NodesHandler, wired),
             (r"/api/stream", StreamHandler, {**wired, "sockets": sockets}),
-            (r"/api/openapi\.json|/metrics", UnbuiltHandler, wired),
+            (r"/api/openapi\.json", UnbuiltHandler, wired),
+            (r"/metrics", MetricsHandler, wired),
             (r"/healthz", HealthHandler, wired),
             (r"/readyz", ReadyHandler, wired),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=wired,
         body_bytes=node.settings.body_bytes,
-        log_function=log_request,
+        log_function=partial(log_request, node.metrics),
         compress_response=False,
         websocket_max_message_size=node.settings.message_bytes,
         websocket_ping_interval=0,

@@ -25,6 +25,7 @@ from server.errors import (
     UnsupportedMedia,
     WindsockError,
 )
+from server.metrics import Metrics
 from server.node import Node
 
 log = logging.getLogger("windsock.http")
@@ -242,6 +243,7 @@ class NotFoundHandler(Handler):
         raise NotFound("no such page")
 
 
-def log_request(handler: RequestHandler) -> None:
-    """One line for each request, at debug: under load a line per request costs more than the request."""
+def log_request(metrics: Metrics, handler: RequestHandler) -> None:
+    """Count each request. Its line is at debug: under load a line per request costs more than the request."""
+    metrics.requests[type(handler).__name__, str(handler.get_status())] += 1
     log.debug("%d %s %s", handler.get_status(), handler.request.method, handler.request.path)

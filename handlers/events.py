@@ -13,8 +13,8 @@ from server.client import Client
 from server.codec import JSON, Codec
 from server.cursor import Cursor
 from server.errors import Invalid
+from server.pace import Frame
 from server.protocol import CloseCode
-from server.subscription import Frame
 
 log = logging.getLogger("windsock.events")
 SSE_TYPE, NDJSON_TYPE = "text/event-stream", "application/x-ndjson"

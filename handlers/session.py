@@ -144,6 +144,7 @@ class Session:
 
     def _refuse(self, frame: dict[str, Any], error: WindsockError) -> None:
         log.info("%s: %.40r refused: %s", self._client.id, frame["type"], error)
+        self._node.metrics.refused[error.code.value] += 1
         fields: dict[str, Any] = {
             "code": error.code.value,
             "message": error.message,
@@ -194,6 +195,8 @@ class Session:
         if wish.job is not None:
             topic = self._node.hub.topic(wish.job)
             self._client.watch(wish.sub, topic, after=wish.after, log=wish.log, rate=wish.rate)
+        elif wish.stats:
+            self._client.observe(wish.sub, self._node.board)
         elif wish.feed is not None:
             limit = min(wish.limit, self._node.settings.feed_limit)
             self._client.follow(wish.sub, Match.of(wish.feed), limit, wish.rate)
@@ -255,6 +258,7 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
+        self._commands, self._errands = {}, {}  # bound methods: without them there is no circle to collect
         for task in self._tasks:
             task.cancel()
         self._client.close()

@@ -39,6 +39,7 @@ class Sockets:
         self._numbers = itertools.count(1)
         self._sweeper = PeriodicCallback(self._sweep, 1000 * min(1.0, node.settings.heartbeat_s / 4))
         node.clients = lambda: len(self._open)
+        node.metrics.read_one("windsock_connections", node.clients)
 
     def __len__(self) -> int:
         return len(self._open)

@@ -20,6 +20,7 @@ from server.node import Node
 from server.protocol import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, CloseCode
 
 log = logging.getLogger("windsock.websocket")
+COUNTED_CODES = frozenset(CloseCode) | frozenset(range(1000, 1016))  # a client may close with any
 CODECS = {SUBPROTOCOL_MSGPACK: MSGPACK, SUBPROTOCOL_JSON: JSON}
 
 
@@ -119,6 +120,7 @@ class StreamSocket:
 
     def on_close(self, code: int) -> None:
         """The socket is gone."""
+        self._node.metrics.closes[str(int(code)) if code in COUNTED_CODES else "other"] += 1
         self._leave()
         self._sockets.discard(self)
 

@@ -6,12 +6,16 @@ import time
 from functools import partial
 from typing import Any, Protocol
 
+from server.board import Board
 from server.codec import Codec
+from server.feed_subscription import FeedSubscription
 from server.hub import Hub
 from server.outbox import Outbox
+from server.pace import Phase, nobody
 from server.protocol import DEFAULT_RATE, CloseCode, FrameType
 from server.settings import Settings
-from server.subscription import FeedSubscription, JobSubscription, Phase, Subscription
+from server.stats import StatsSubscription, Subscription
+from server.subscription import JobSubscription
 from server.topic import Topic
 from server.window import Match
 
@@ -29,16 +33,32 @@ class Transport(Protocol):
         """Say the last words and close the connection."""
 
 
+class _Gone:
+    """The transport of a client that was closed."""
+
+    def send(self, message: bytes) -> bool:
+        """Nobody is there."""
+        return False
+
+    def end(self, code: CloseCode, reason: str) -> None:
+        """It has ended."""
+
+
+_GONE = _Gone()
+
+
 class Client:
     """Owns the outbox of a connection and what it watches.
 
-    Duties in call order: subscribe (`watch`, `follow`), speak (`reply`, `announce`), `pump`, `unsubscribe`, `close`.
+    Duties in call order: subscribe (`watch`, `follow`, `observe`), speak (`reply`, `announce`), `pump`, `unsubscribe`,
+    `close`.
     """
 
     def __init__(self, client_id: str, hub: Hub, transport: Transport, codec: Codec, settings: Settings) -> None:
         self.id = client_id
         self._hub = hub
-        self._transport = transport
+        self._traffic = hub.traffic
+        self._transport: Transport = transport
         self._codec = codec
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -64,8 +84,9 @@ class Client:
         unborn: bool = False,
     ) -> None:
         """Tell of a job from now on. Of an `unborn` one, about to be submitted, only after `release`."""
-        subscription = JobSubscription(number, topic, after=after, log=log, rate=rate)
+        subscription = JobSubscription(number, topic, after=after, log=log, rate=rate, traffic=self._traffic)
         subscription.notify = partial(self._touch, subscription)
+        self._traffic.subscriptions[subscription.kind] += 1
         self._hub.watch(topic, subscription, unborn=unborn)
         self.outbox.add(subscription, held=unborn)
         self.pump()
@@ -77,10 +98,21 @@ class Client:
 
     def follow(self, number: int, match: Match, limit: int, rate: float) -> None:
         """Tell of a feed from now on."""
-        window = self._hub.window(match, limit)
-        subscription = FeedSubscription(number, window, rate=rate)
+        window = self._hub.feeds.window(match, limit)
+        subscription = FeedSubscription(number, window, rate=rate, traffic=self._traffic)
         subscription.notify = partial(self._touch, subscription)
-        self._hub.follow(window, subscription)
+        self._traffic.subscriptions[subscription.kind] += 1
+        self._hub.feeds.follow(window, subscription)
+        self.outbox.add(subscription)
+        self.pump()
+
+    def observe(self, number: int, board: Board) -> None:
+        """Tell how it goes, once a second, from now on."""
+        subscription = StatsSubscription(number, board.stats)
+        subscription.notify = partial(self._touch, subscription)
+        subscription.leave = partial(board.unwatch, subscription)
+        self._traffic.subscriptions[subscription.kind] += 1
+        board.watch(subscription)
         self.outbox.add(subscription)
         self.pump()
 
@@ -97,8 +129,13 @@ class Client:
         self.pump()
 
     def _forget(self, subscription: Subscription) -> None:
+        self._traffic.subscriptions[subscription.kind] -= 1
+        subscription.notify = nobody  # it holds this client: without a circle both are freed at once
+        if isinstance(subscription, StatsSubscription):
+            subscription.leave()
+            return
         if isinstance(subscription, FeedSubscription):
-            self._hub.unfollow(subscription.window, subscription)
+            self._hub.feeds.unfollow(subscription.window, subscription)
             return
         self._hub.unwatch(subscription.topic, subscription)
         read = self._reads.pop(subscription, None)
@@ -128,7 +165,10 @@ class Client:
 
     def last_words(self, frame: dict[str, Any]) -> bytes:
         """The last message: what is owed, as far as it fits into a batch, and this frame."""
-        batch, _ = self.outbox.take(self._loop.time())
+        batch, attention = self.outbox.take(self._loop.time())
+        for subscription in attention:
+            if subscription.phase is Phase.ENDED:  # the outbox has let go of it: `close` will not find it there
+                self._forget(subscription)
         return self._codec.join([*batch, self._codec.encode(frame)])
 
     def look(self, *, hidden: bool) -> None:
@@ -169,7 +209,11 @@ class Client:
             self._wake_in(self.outbox.due_s)
         if batch:
             self.in_flight = True
-            if self._transport.send(self._codec.join(batch)):
+            message = self._codec.join(batch)
+            traffic = self._traffic
+            traffic.frames_out += len(batch)
+            traffic.bytes_out += len(message)
+            if self._transport.send(message):
                 self.writable()
 
     def _fault(self, what: str, error: Exception) -> None:
@@ -181,20 +225,27 @@ class Client:
         if subscription.phase is Phase.ENDED:
             self._forget(subscription)
         elif isinstance(subscription, JobSubscription) and subscription not in self._reads:
-            self._reads[subscription] = self._loop.create_task(self._read_log(subscription), name=f"log {self.id}")
+            self._reads[subscription] = self._loop.create_task(self._read(subscription), name=f"read {self.id}")
 
-    async def _read_log(self, subscription: JobSubscription) -> None:
-        """Fetch the piece of the log that a subscription is behind with."""
+    async def _read(self, subscription: JobSubscription) -> None:
+        """Fetch what a subscription asks of the store: the job, or a piece of its log."""
         try:
-            found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
+            if subscription.ahead:
+                await self._hub.catch_up(subscription.topic)
+                subscription.catch_up()
+            else:
+                await self._read_log(subscription)
         except Exception as error:
-            self._fault("the log cannot be read", error)
+            self._fault("the store cannot be read", error)
             return
         finally:
             self._reads.pop(subscription, None)
+        self._touch(subscription)
+
+    async def _read_log(self, subscription: JobSubscription) -> None:
+        found = await self._hub.read_log(subscription.topic, subscription.offset, self._settings.batch_bytes)
         if found is not None:
             subscription.take(found)
-        self._touch(subscription)
 
     def _wake_in(self, delay_s: float) -> None:
         when = self._loop.time() + delay_s
@@ -214,6 +265,7 @@ class Client:
         if self.closed:
             return
         self.closed = True
+        self._transport = _GONE  # as above
         self._hub.leave(self)
         for subscription in self.outbox:
             self._forget(subscription)

@@ -86,6 +86,13 @@ class Job:
         return self.state in TERMINAL
 
     @property
+    def waited_ms(self) -> int | None:
+        """From when it could run until it did; None where that is not known: before a start, or after an attempt."""
+        if self.started_at is None or self.attempt > 1:
+            return None
+        return max(0, self.started_at - max(self.created_at, self.scheduled_at or 0))
+
+    @property
     def cursor(self) -> Cursor:
         """Where somebody stands who has seen this version and the whole log."""
         return Cursor(self.store, self.attempt, self.version, self.offset)

@@ -16,7 +16,7 @@ from typing import Any
 from server.board import Board
 from server.broker import Beat, Broker, Link, Ticker
 from server.broker.connection import shown
-from server.broker.embedded import EmbeddedRedis, join
+from server.broker.embedded import EmbeddedRedis, alive, join
 from server.broker.record import unpack
 from server.broker.ticker import Service
 from server.errors import StartupError, Unavailable, WindsockError
@@ -107,7 +107,7 @@ class Node:
     async def _inherit(self) -> None:
         """What the last owner left is taken back at once; workers of this machine that live keep their jobs."""
         for process, described in (await self.broker.nodes()).items():
-            if _alive(described.get("pid")):
+            if alive(described.get("pid")):
                 continue  # a worker that joined and outlived the server; if it does not beat, its lease runs out
             taken = await self.broker.rescue(process)
             if taken:
@@ -129,10 +129,11 @@ class Node:
             linked.set()
             self._on_up()
 
-        self._link = link = Link(self.broker.connector, channels, self._on_message, up, self.hub.on_down)
+        self._link = link = Link(self.broker.connector, channels, self._on_message, up, self._on_down)
         self.metrics.read_one("windsock_link_up", lambda: link.up)
         self.metrics.read_one("windsock_link_losses_total", lambda: link.losses)
         self._link.start()
+        self.hub.start()
         try:
             await asyncio.wait_for(linked.wait(), OPEN_S)
         except TimeoutError:
@@ -177,12 +178,19 @@ class Node:
             self.worker.on_wake(what.decode())
         elif self.worker is not None and kind == b"cancel":
             self.worker.on_cancel(what.decode())
+        elif self.worker is not None and kind == b"watch":
+            self.worker.on_watch([job_id.decode() for job_id in what])
 
     def _on_up(self) -> None:
         self._unheard = 0
         self.hub.on_up()
         if self.worker is not None:
-            self.worker.claim()
+            self.worker.on_up()
+
+    def _on_down(self, why: str) -> None:
+        self.hub.on_down(why)
+        if self.worker is not None:
+            self.worker.on_doubt()
 
     def _on_beat(self, beat: Beat, sent: float) -> None:
         now = time.monotonic()
@@ -208,7 +216,12 @@ class Node:
     def _on_lost(self, reason: WindsockError) -> None:
         if self._away is None:
             log.warning("the beat does not get through: %s", reason)
+            self.hub.on_down(reason.message)
+            if self._link is not None:
+                self._link.suspect("the beat does not get through")  # when it is back, all is read anew
         self._away = reason
+        if self.worker is not None:
+            self.worker.on_doubt()
 
     # how it stands
 
@@ -285,14 +298,3 @@ class Node:
                 await self.broker.rescue(self.id)
         except (WindsockError, TimeoutError) as error:
             log.info("no farewell: %s", str(error) or "no answer in time")
-
-
-def _alive(pid: Any) -> bool:
-    """Whether another process with this number runs here. One that was given away again costs a lease, no more."""
-    if pid == os.getpid():
-        return False  # in a container each server is number 1
-    try:
-        os.kill(int(pid), 0)
-    except (OSError, TypeError, ValueError):
-        return False
-    return True

@@ -7,7 +7,9 @@ changes meanwhile is conflated by the subscriptions themselves.
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from server.subscription import Frame, JobSubscription, Phase, Subscription
+from server.pace import Frame, Phase
+from server.stats import Subscription
+from server.subscription import JobSubscription
 
 
 class Outbox:
@@ -98,7 +100,7 @@ class Outbox:
 
     def _rest(self, subscription: Subscription, attention: list[Subscription]) -> None:
         del self._dirty[subscription.number]
-        if isinstance(subscription, JobSubscription) and subscription.behind:
+        if isinstance(subscription, JobSubscription) and (subscription.behind or subscription.ahead):
             attention.append(subscription)
         if subscription.due_s is not None:
             self.due_s = subscription.due_s if self.due_s is None else min(self.due_s, subscription.due_s)

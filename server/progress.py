@@ -6,12 +6,11 @@ A call costs well under a microsecond: it writes attributes, and only the first 
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Sized
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from server.backlog import Backlog
 from server.codec import MSGPACK, check_value
 from server.job import MAX_NOTE, MAX_UNIT
 from server.track import Track
@@ -35,31 +34,6 @@ class JobCancelled(BaseException):
     """
 
 
-@dataclass(slots=True)
-class Unsent:
-    """Log entries that the store does not have yet, oldest first."""
-
-    max_entries: int
-    max_bytes: int
-    first: int = 1  # offset of entries[0]
-    entries: deque[bytes] = field(default_factory=deque)  # packed, ready for the store
-    size: int = 0  # bytes in entries
-
-    def append(self, entry: bytes) -> None:
-        """Add one entry; over the limits the oldest go, and the store will show a gap in their place."""
-        self.entries.append(entry)
-        self.size += len(entry)
-        while len(self.entries) > self.max_entries or self.size > self.max_bytes:
-            self.size -= len(self.entries.popleft())
-            self.first += 1
-
-    def drop(self, count: int) -> None:
-        """Forget the oldest `count`, because the store has them."""
-        for _ in range(min(count, len(self.entries))):
-            self.size -= len(self.entries.popleft())
-            self.first += 1
-
-
 class Progress:
     """The voice of a running job. A task gets one by annotating a parameter with `Progress`.
 
@@ -68,16 +42,17 @@ class Progress:
     """
 
     __slots__ = (
+        "_backlog",
         "_dirty",
         "_done",
         "_entry_bytes",
         "_lock",
         "_note",
+        "_pressed",
         "_stop",
         "_total",
         "_touched",
         "_unit",
-        "_unsent",
         "_wake",
         "attempt",
         "job_id",
@@ -89,16 +64,17 @@ class Progress:
         attempt: int,
         wake: Callable[[], None],
         *,
-        unsent: Unsent | None = None,
+        backlog: Backlog | None = None,
         entry_bytes: int = 16384,
     ) -> None:
         self.job_id = job_id
         self.attempt = attempt  # 1 for the first try
         self._wake = wake
-        self._unsent = unsent if unsent is not None else Unsent(10_000, 8 * 1024 * 1024)
+        self._backlog = backlog if backlog is not None else Backlog(10_000, 8 * 1024 * 1024)
         self._entry_bytes = entry_bytes
         self._lock = threading.Lock()  # the log is written by the task's thread and taken by the runner's
         self._dirty = False  # told the runner, not yet taken
+        self._pressed = False  # … and again, because much has gathered meanwhile
         self._touched = False  # the bar has been set at all
         self._stop = False
         self._done: float = 0
@@ -209,9 +185,12 @@ class Progress:
         if self._stop:
             raise JobCancelled
         with self._lock:
-            self._unsent.append(packed)
+            self._backlog.append(packed)
         if not self._dirty:
             self._tell()
+        elif self._backlog.pressing and not self._pressed:
+            self._pressed = True
+            self._wake()
 
     def _tell(self) -> None:
         self._dirty = True
@@ -225,7 +204,7 @@ class Progress:
 
     def take(self) -> dict[str, Any] | None:
         """The bar as the summary shows it, None until the task has spoken. What is said from now on wakes again."""
-        self._dirty = False
+        self._dirty = self._pressed = False
         if not self._touched:
             return None
         return {
@@ -235,32 +214,35 @@ class Progress:
             "note": None if self._note is None else _words(self._note, MAX_NOTE),
         }
 
-    def unsent(self, max_bytes: int) -> tuple[int, list[bytes]]:
-        """Offset of the first entry the store lacks, and entries from there on up to about `max_bytes`."""
+    def unsent(self, max_bytes: int, tail: int | None = None) -> tuple[int, list[bytes]]:
+        """What to send to a store that has the log up to `tail` (None: all it was sent): an offset, and entries."""
         with self._lock:
-            taken: list[bytes] = []
-            size = 0
-            for entry in self._unsent.entries:
-                if taken and size + len(entry) > max_bytes:
-                    break
-                taken.append(entry)
-                size += len(entry)
-            return self._unsent.first, taken
+            return self._backlog.after(self._backlog.first - 1 if tail is None else tail, max_bytes)
 
-    def stored(self, through: int) -> None:
-        """The store has everything up to the offset `through`."""
+    def stored(self, through: int, now: float = 0.0) -> None:
+        """The store has everything up to the offset `through`; `now` in monotonic seconds."""
         with self._lock:
-            self._unsent.drop(through - self._unsent.first + 1)
+            self._backlog.stored(through, now)
 
     @property
     def next_offset(self) -> int:
         """Offset that the next entry will get."""
-        return self._unsent.first + len(self._unsent.entries)
+        return self._backlog.next_offset
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the log that are held."""
+        return self._backlog.bytes
+
+    @property
+    def pressing(self) -> bool:
+        """Whether so many entries wait that they should not wait any longer."""
+        return self._backlog.pressing
 
     @property
     def pending(self) -> bool:
         """Whether entries wait for the store."""
-        return bool(self._unsent.entries)
+        return bool(self._backlog.unsent)
 
 
 def _number(value: float) -> float | int:

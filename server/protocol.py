@@ -132,7 +132,7 @@ class FeedFilter(_Frame):
 
 
 class Subscribe(_Frame):
-    """A wish to be told of a job, or of a feed."""
+    """A wish to be told of a job, of a feed, or how it goes."""
 
     sub: Sub
     job: JobId | None = None
@@ -145,10 +145,8 @@ class Subscribe(_Frame):
 
     @model_validator(mode="after")
     def _one_target(self) -> "Subscribe":
-        if self.stats:
-            raise ValueError("stats is not built yet")
-        if (self.job is None) == (self.feed is None):
-            raise ValueError("give job or feed, one of them")
+        if (self.job is not None) + (self.feed is not None) + self.stats != 1:
+            raise ValueError("give job, feed or stats, one of them")
         return self
 
 

@@ -12,7 +12,8 @@ from server.codec import MAX_DEPTH, MSGPACK, check_value
 from server.cursor import Cursor
 from server.errors import Conflict, Invalid, NotFound, TooLarge, Unavailable, WindsockError
 from server.hub import Hub
-from server.job import Job, JobDetail
+from server.job import Job, JobDetail, JobState
+from server.metrics import Metrics
 from server.protocol import Submission
 from server.reading import list_wish, piece_runs
 from server.registry import Registry
@@ -27,11 +28,12 @@ class Queue:
     Duties in call order: `submit`, `get`, `list`, `log`, `wait`, `cancel`, `rerun`, `delete`.
     """
 
-    def __init__(self, broker: Broker, hub: Hub, registry: Registry, settings: Settings) -> None:
+    def __init__(self, broker: Broker, hub: Hub, registry: Registry, settings: Settings, metrics: Metrics) -> None:
         self._broker = broker
         self._hub = hub
         self._registry = registry
         self._settings = settings
+        self._metrics = metrics
         self._new_id = ULIDGenerator(policy=LaxMonotonicPolicy())
         self.refusing: Callable[[], Unavailable | None] = lambda: None  # why nothing is accepted now
 
@@ -45,10 +47,14 @@ class Queue:
             Invalid, TooLarge: it can never run as it is.
             Unavailable, QueueFull: not now. Nothing was accepted.
         """
-        refusal = self.refusing()
-        if refusal is not None:
-            raise refusal
-        return await self._store(self._check(submission), born)
+        try:
+            refusal = self.refusing()
+            if refusal is not None:
+                raise refusal
+            return await self._store(self._check(submission), born)
+        except WindsockError as error:
+            self._metrics.submits[error.code.value] += 1
+            raise
 
     def _check(self, submission: Submission, rerun_of: str | None = None) -> NewJob:
         task = self._registry.get(submission.task)
@@ -81,6 +87,7 @@ class Queue:
         (answer,) = await self._broker.submit([new])
         if isinstance(answer, WindsockError):
             raise answer
+        self._metrics.submits["accepted"] += 1
         self._hub.seed(topic, answer)
         return answer
 
@@ -167,7 +174,10 @@ class Queue:
         Raises:
             NotFound, Conflict: no such job; it has ended.
         """
-        return await self._broker.cancel(job_id)
+        job = await self._broker.cancel(job_id)
+        if job.state is JobState.CANCELLED:  # before it had started: no worker will tell its end
+            self._metrics.job(job.task, job.queue).end(job.state.value, None)
+        return job
 
     async def rerun(self, job_id: str) -> Job:
         """Run an ended job anew: a new job with the same task and arguments.

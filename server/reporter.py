@@ -1,19 +1,21 @@
 """Carries what jobs say to the store: one call for all that have something new, and one for all that have ended.
 
-A job's first word leaves at once, the next not before `flush_s` has passed; whatever it says meanwhile is conflated.
+A job's first word leaves at once, the next not before `flush_s` has passed, or `flush_unwatched_s` where nobody looks;
+whatever it says meanwhile is conflated.
 While Redis is away everything is kept and told again until it is taken.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from server.backlog import Backlog, Keep
 from server.broker import Broker, Lease, Report, ReportAnswer, Verdict
 from server.errors import Unavailable
 from server.job import JobState
-from server.progress import Progress, Unsent
+from server.progress import Progress
 from server.settings import Settings
 
 log = logging.getLogger("windsock.reporter")
@@ -26,42 +28,49 @@ NO_MORE = ("fenced", "gone")  # answers after which an attempt may write nothing
 class Voice:
     """One attempt's line to the store: its progress, and what of it the store has."""
 
-    __slots__ = ("closed", "due", "lease", "lost", "on_fenced", "progress", "stored", "warnings")
+    __slots__ = ("closed", "due", "goal", "lease", "on_fenced", "progress", "stored", "told", "warnings")
 
     def __init__(self, lease: Lease, progress: Progress, on_fenced: Callable[[str], None]) -> None:
         self.lease = lease
         self.progress = progress
         self.on_fenced = on_fenced  # called with the store's answer when this attempt may write no more
+        self.goal = lease.log_last + 1  # next offset when it reported last
+        self.told = float("-inf")  # monotonic seconds of the last report
         self.due = 0.0  # monotonic seconds before which nothing is reported
         self.stored = lease.log_last  # last log offset the store has
-        self.lost = False  # the store asked for entries that nobody has any more
         self.warnings: list[dict[str, Any]] | None = None  # to be told; None: nothing new
         self.closed = False  # its verdict is on the way
 
     def report(self, max_bytes: int) -> Report:
         """What is new."""
         bar = self.progress.take()
-        first, entries = self.progress.unsent(max_bytes)
-        lost = self.lost or first > self.stored + 1
-        return Report(self.lease.id, self.lease.token, bar, self.warnings, first, entries, lost)
+        self.goal = self.progress.next_offset
+        first, entries = self.progress.unsent(max_bytes, self.stored)
+        lost = first > self.stored + 1
+        return Report(self.lease.id, self.lease.token, bar, self.warnings, first, entries, lost, self.stored)
 
-    def settle(self, report: Report, answer: ReportAnswer) -> bool:
-        """Take in the store's answer to a report; whether there is more to tell."""
+    def settle(self, report: Report, answer: ReportAnswer, now: float) -> bool:
+        """Take in the store's answer to a report; whether there is more to tell.
+
+        A store that has lost its tail answers with a lower offset than before: from there on all is told again.
+        """
         if answer.code in NO_MORE:
             return False
         if self.warnings is report.warnings:
             self.warnings = None
         self.stored = answer.last
-        self.lost = answer.code == "hole"
-        self.progress.stored(answer.last)
-        return self.lost or self.progress.pending
+        self.progress.stored(answer.last, now)
+        return answer.last + 1 < self.goal  # what was said since then wakes by itself
 
 
 class Reporter:
     """Owns the flush timer of a worker and the calls under way."""
 
-    def __init__(self, broker: Broker, settings: Settings) -> None:
+    def __init__(
+        self, broker: Broker, settings: Settings, reclaim: Callable[[Lease], Awaitable[bool]] | None = None
+    ) -> None:
         self._broker = broker
+        self._reclaim = reclaim  # whether an attempt that was refused holds its job again: the store had gone back
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
@@ -70,12 +79,13 @@ class Reporter:
         self._flushing: asyncio.Task[None] | None = None
         self._not_before = 0.0  # monotonic seconds: Redis was away at the last try
         self._verdicts: list[tuple[Verdict, asyncio.Future[ReportAnswer]]] = []
-        self._finishes: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self, lease: Lease, on_fenced: Callable[[str], None]) -> Voice:
         """The voice of an attempt that begins."""
         settings = self._settings
-        unsent = Unsent(settings.unsent_entries, settings.unsent_bytes, first=lease.log_last + 1)
+        keep = Keep(settings.sent_s, settings.sent_entries, settings.sent_bytes)
+        backlog = Backlog(settings.unsent_entries, settings.unsent_bytes, keep, first=lease.log_last + 1)
 
         def wake() -> None:
             if threading.get_ident() == self._thread:
@@ -83,14 +93,22 @@ class Reporter:
             else:
                 self._loop.call_soon_threadsafe(self.touch, voice)
 
-        progress = Progress(lease.id, lease.attempt, wake, unsent=unsent, entry_bytes=settings.log_entry_bytes)
+        progress = Progress(lease.id, lease.attempt, wake, backlog=backlog, entry_bytes=settings.log_entry_bytes)
         voice = Voice(lease, progress, on_fenced)  # `wake` cannot be called before this
         return voice
 
     def touch(self, voice: Voice) -> None:
         """This attempt has something new to tell."""
         if not voice.closed:
+            if voice.progress.pressing:
+                voice.due = 0.0  # it would run over
             self._dirty[voice] = None
+            self._wake_at(max(voice.due, self._not_before, self._loop.time()))
+
+    def hurry(self, voice: Voice) -> None:
+        """Somebody has begun to look at this job: what was held back leaves."""
+        voice.due = min(voice.due, voice.told + self._settings.flush_s)
+        if voice in self._dirty:
             self._wake_at(max(voice.due, self._not_before, self._loop.time()))
 
     def _wake_at(self, when: float) -> None:
@@ -146,17 +164,31 @@ class Reporter:
             raise
         now = self._loop.time()
         for voice, report, answer in zip(voices, reports, answers, strict=True):
-            voice.due = now + self._settings.flush_s
+            voice.told = now
+            voice.due = now + (self._settings.flush_s if answer.watched else self._settings.flush_unwatched_s)
             self._heed(voice, report, answer)
 
     def _heed(self, voice: Voice, report: Report, answer: ReportAnswer) -> None:
-        if voice.settle(report, answer):
+        if voice.settle(report, answer, self._loop.time()):
             voice.due = 0.0  # a long log goes on without a pause
             self._again(voice)
         elif answer.code in NO_MORE and not voice.closed:
+            self._spawn(self._contest(voice, answer.code), "contest")
+
+    async def _contest(self, voice: Voice, code: str) -> None:
+        """Refused: by a newer attempt, or by a store that has forgotten this one."""
+        if await self._holds_again(voice):
+            self.touch(voice)
+        elif not voice.closed:
             voice.closed = True
             self._dirty.pop(voice, None)
-            voice.on_fenced(answer.code)
+            voice.on_fenced(code)
+
+    async def _holds_again(self, voice: Voice) -> bool:
+        try:
+            return self._reclaim is not None and await self._reclaim(voice.lease)
+        except Unavailable:
+            return True  # the next report says so
 
     def _again(self, voice: Voice) -> None:
         if not voice.closed:
@@ -182,9 +214,11 @@ class Reporter:
                 await asyncio.sleep(retry_s)
                 retry_s = min(2 * retry_s, MAX_RETRY_S)
                 continue
-            if answer.code != "hole":
+            if answer.code in NO_MORE and not await self._holds_again(voice):
                 return answer
-            voice.stored, voice.lost = answer.last, True  # nothing of the verdict was stored
+            if answer.code == "ok":
+                return answer
+            voice.stored = answer.last  # nothing of the verdict was stored
 
     async def _finish_once(
         self, voice: Voice, state: JobState, outcome: bytes | None, result_bytes: int | None
@@ -192,7 +226,7 @@ class Reporter:
         report = voice.report(CHUNK_BYTES)
         while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
             (answer,) = await self._broker.report([report], ending=True)
-            voice.settle(report, answer)
+            voice.settle(report, answer, self._loop.time())
             if answer.code in NO_MORE:
                 return answer
             report = voice.report(CHUNK_BYTES)
@@ -208,9 +242,12 @@ class Reporter:
 
     def _carry(self) -> None:
         told, self._verdicts = self._verdicts, []
-        task = self._loop.create_task(self._finish_all(told), name="finish")
-        self._finishes.add(task)
-        task.add_done_callback(self._finishes.discard)
+        self._spawn(self._finish_all(told), "finish")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._loop.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _finish_all(self, told: "list[tuple[Verdict, asyncio.Future[ReportAnswer]]]") -> None:
         try:
@@ -233,7 +270,7 @@ class Reporter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tasks = [task for task in (self._flushing, *self._finishes) if task is not None]
+        tasks = [task for task in (self._flushing, *self._tasks) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -55,6 +55,7 @@ class Attempt:
     __slots__ = (
         "abandoned",
         "begun",
+        "end",
         "function_runs",
         "grace",
         "lease",
@@ -81,6 +82,7 @@ class Attempt:
         self.work: asyncio.Task[None] | None = None  # runs the function
         self.verdict: asyncio.Task[None] | None = None  # of an abandoned attempt
         self.function_runs = False  # only then may `work` be cancelled: before and after, it is ours
+        self.end: End | None = None  # once the store has it
         self.abandoned = False  # its end was told while the function still runs
 
     def interrupt(self, reason: Reason, grace_s: float | None = None) -> None:
@@ -170,6 +172,7 @@ class Runner:
             if answer.code != "ok" and end.state is not JobState.QUEUED:  # what is given back may have gone already
                 log.warning("job %s: its end came too late (%s)", attempt.lease.id, answer.code)
             if answer.code == "ok" and end.state is not JobState.QUEUED:
+                attempt.end = end
                 attempt.meter.end(end.state.value, ran_s)
         self._on_end(attempt)
 

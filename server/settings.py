@@ -93,6 +93,11 @@ class Settings(BaseModel):
     lease_s: float = Field(4.0, gt=0, description="a worker whose beat stands still this long loses its jobs")
     flush_s: float = Field(0.05, gt=0, description="shortest time between two progress reports of a job")
 
+    flush_unwatched_s: float = Field(
+        1.0, gt=0, description="the same for a job that nobody looks at; its first word and its end leave at once"
+    )
+    reread_s: float = Field(10.0, gt=0, description="what is watched is compared with the store about this often")
+
     # what is kept
     keep_ended_s: float = Field(7 * 86_400.0, ge=0, description="ended jobs are kept this long")
     keep_ended: int = Field(1_000_000, ge=0, description="at most this many ended jobs are kept")
@@ -107,6 +112,12 @@ class Settings(BaseModel):
     log_keep_bytes: int = Field(8 * MIB, ge=KIB, description="log bytes kept per job")
     unsent_entries: int = Field(10_000, ge=1, description="log entries a runner holds while Redis is away, per job")
     unsent_bytes: int = Field(8 * MIB, ge=KIB, description="log bytes a runner holds while Redis is away, per job")
+    sent_s: float = Field(5.0, ge=0, description="log entries that Redis has are held this long, should it lose them")
+    sent_entries: int = Field(10_000, ge=0, description="log entries held that Redis has, per job")
+    sent_bytes: int = Field(2 * MIB, ge=0, description="log bytes held that Redis has, per job")
+    verdicts_s: float = Field(60.0, ge=0, description="ends are held this long, should Redis lose them")
+    verdicts: int = Field(5000, ge=0, description="ends held so by a worker")
+    verdicts_bytes: int = Field(32 * MIB, ge=0, description="bytes of ends held so, with arguments and logs")
     max_ready_sets: int = Field(1000, ge=1, description="pairs of queue and task that may have jobs waiting")
 
     # limits of the wire

@@ -1,47 +1,22 @@
-"""What one client is still to be told of one job or one feed. Pure: state and a monotonic time in, frames out.
+"""What one client is still to be told of one job. Pure: state and a monotonic time in, frames out.
 
 A subscription is asked for its next frame until it has none. It holds no queue: between two frames lies whatever the
-topic or the window says then, so a slow client costs one slot.
+topic says then, so a slow client costs one slot.
 """
 
 from collections import deque
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Any
 
 from server.cursor import Cursor, How, Resume, resume
 from server.errors import Code
 from server.job import Job
+from server.metrics import Traffic
+from server.pace import Frame, Pace, Phase, nobody
 from server.protocol import DEFAULT_RATE, FrameType, GapReason
-from server.topic import Gap, Run, Topic
-from server.window import Window
+from server.topic import Gap, Run, Topic, clipped
 
-Frame = dict[str, Any]
-SUMMARY_WEIGHT = 700  # bytes, about: how many summaries fit in a batch
 MISSING = "no such job: it never was, was deleted, or has expired"
-
-
-class Phase(Enum):
-    """How far a subscription has come."""
-
-    OPENING = auto()
-    REPLAY = auto()
-    LIVE = auto()
-    ENDED = auto()
-
-
-class Pace:
-    """Not more often than a client asked for: the first at once, the next after the interval."""
-
-    __slots__ = ("interval_s", "last")
-
-    def __init__(self, rate: float) -> None:
-        self.interval_s = 1 / rate
-        self.last = float("-inf")  # monotonic seconds
-
-    def due_in(self, now: float, hidden_s: float | None) -> float:
-        """Seconds until the next frame may go; 0 when it may go now."""
-        return max(0.0, self.last + max(self.interval_s, hidden_s or 0.0) - now)
 
 
 class JobSubscription:
@@ -49,6 +24,7 @@ class JobSubscription:
 
     __slots__ = (
         "_after",
+        "_caught_up",
         "_due_s",
         "_epoch",
         "_limit_log",
@@ -56,13 +32,17 @@ class JobSubscription:
         "_pace",
         "_replay_to",
         "_runs",
+        "_seen",
+        "_traffic",
         "_version",
+        "ahead",
         "behind",
         "notify",
         "number",
         "phase",
         "topic",
     )
+    kind = "job"
 
     def __init__(
         self,
@@ -72,14 +52,19 @@ class JobSubscription:
         after: str | None = None,
         log: str | int = "none",
         rate: float = DEFAULT_RATE,
+        traffic: Traffic | None = None,
     ) -> None:
         self.number = number
         self.topic = topic
+        self._traffic = traffic or Traffic()  # where it is counted
+        self._seen = 0  # changes of the topic, when the client was told last
         self.phase = Phase.OPENING
         self.behind = False  # the log has to be read from the store, from `offset` on
-        self.notify: Callable[[], None] = _nobody  # called by the hub when the topic has news
+        self.ahead = False  # the client has seen more elsewhere: the job has to be read from the store
+        self.notify: Callable[[], None] = nobody  # called by the hub when the topic has news
         self._after = after
         self._limit_log = log
+        self._caught_up = False  # it was read once because of that
         self._pace = Pace(rate)
         self._offset = 0  # the client has been told of the log up to here
         self._version = 0  # and of this summary
@@ -113,10 +98,19 @@ class JobSubscription:
             return self._replay(room)
         return self._live(now, room, hidden_s)
 
+    def catch_up(self) -> None:
+        """The job was read from the store because this subscription was `ahead`: whatever it says now holds."""
+        self.ahead = False
+        self._caught_up = True
+
     def take(self, found: list[Run | Gap]) -> None:
-        """What was read from the store because this subscription was `behind`."""
+        """What was read from the store because this subscription was `behind`.
+
+        Entries after the tail that the topic knows of are left out: they may be of an attempt it does not know yet.
+        """
         self.behind = False
-        self._runs.extend(found)
+        tail = 0 if self.topic.job is None else self._tail(self.topic.job)
+        self._runs.extend(part for piece in found if (part := clipped(piece, tail)) is not None)
         if not found and self.topic.job is not None and self._offset < self._tail(self.topic.job):
             # The store had more when it was announced: it has lost its tail.
             self._runs.append(Gap(self._offset + 1, self._tail(self.topic.job), GapReason.LOST))
@@ -141,6 +135,9 @@ class JobSubscription:
         job = self.topic.job
         if job is None:
             return self._error()
+        if not self._caught_up and self._outruns(job):
+            self.ahead = True
+            return None
         answer = self._resume(job)
         self.phase = Phase.REPLAY
         self._offset = answer.offset
@@ -148,6 +145,8 @@ class JobSubscription:
         # An ended job's end is still to come: a client that is cut off before it must not count it as told.
         self._version = job.version - 1 if job.ended else job.version
         self._replay_to = self._tail(job)
+        self._seen = self.topic.changes
+        self._traffic.snapshots[answer.how.value] += 1
         fields = {} if answer.log_from is None else {"log_from": answer.log_from}
         return self._frame(
             FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(self._version), **fields
@@ -165,6 +164,15 @@ class JobSubscription:
             return False
         self._after = str(seen)
         return True
+
+    def _outruns(self, job: Job) -> bool:
+        """Whether the client's cursor is of a later moment than this node knows of: it comes from another node."""
+        cursor = Cursor.parse(self._after)
+        return (
+            cursor is not None
+            and cursor.store == job.store
+            and (cursor.attempt, cursor.version) > (job.attempt, job.version)
+        )
 
     def _resume(self, job: Job) -> Resume:
         if self._after is None:
@@ -210,6 +218,7 @@ class JobSubscription:
         return self._entries(piece, room)
 
     def _gap(self, first: int, last: int, why: GapReason) -> Frame:
+        self._traffic.gaps[why.value] += 1
         self._offset = last
         return self._frame(
             FrameType.GAP,
@@ -227,6 +236,8 @@ class JobSubscription:
             self._runs.appendleft(run)
         first = self._offset + 1
         self._offset += count
+        if self.phase is Phase.REPLAY:
+            self._traffic.replayed += count
         return self._frame(
             FrameType.LOG,
             first=first,
@@ -259,6 +270,9 @@ class JobSubscription:
 
     def _update(self, job: Job, now: float, owes_log: bool) -> Frame:
         self._version = job.version
+        if self.topic.changes > self._seen + 1:
+            self._traffic.conflated += self.topic.changes - self._seen - 1
+        self._seen = self.topic.changes
         if not owes_log:
             self._pace.last = now
         return self._frame(FrameType.UPDATE, job=job.summary(), cursor=self._cursor(job.version))
@@ -267,107 +281,7 @@ class JobSubscription:
         if self.topic.outcome is None:
             return None
         self.phase = Phase.ENDED
+        self._traffic.conflated += max(0, self.topic.changes - self._seen - 1)
         self._version = job.version
         summary = {**job.summary(), **self.topic.outcome}
         return self._frame(FrameType.END, job=summary, last=job.offset, cursor=self._cursor(job.version))
-
-
-class FeedSubscription:
-    """Tells one client of one feed: snapshot, the rest of the window, live, then what changed."""
-
-    __slots__ = (
-        "_counts",
-        "_due_s",
-        "_generation",
-        "_pace",
-        "_rest",
-        "_revision",
-        "behind",
-        "notify",
-        "number",
-        "phase",
-        "window",
-    )
-
-    def __init__(self, number: int, window: Window, *, rate: float = DEFAULT_RATE) -> None:
-        self.number = number
-        self.window = window
-        self.phase = Phase.OPENING
-        self.behind = False
-        self.notify: Callable[[], None] = _nobody
-        self._pace = Pace(rate)
-        self._revision = 0
-        self._generation = 0
-        self._counts: dict[str, int] | None = None  # as last told
-        self._rest: list[str] = []  # ids of the snapshot that did not fit into its batch
-        self._due_s: float | None = None
-
-    @property
-    def due_s(self) -> float | None:
-        """Seconds after the last `next` at which to ask again; None: when there is news."""
-        return self._due_s
-
-    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
-        """The next frame of at most about `room` bytes, or None."""
-        self._due_s = None
-        if not self.window.loaded or self.phase is Phase.ENDED:
-            return None
-        most = max(1, room // SUMMARY_WEIGHT)
-        if self.phase is Phase.OPENING or self._generation != self.window.generation:
-            return self._snapshot(most)
-        if self.phase is Phase.REPLAY:
-            return self._replay(most)
-        return self._live(now, most, hidden_s)
-
-    def _frame(self, kind: FrameType, **fields: Any) -> Frame:
-        return {"type": kind.value, "sub": self.number, **fields}
-
-    def _snapshot(self, most: int) -> Frame:
-        how = How.FRESH if self._generation == 0 else How.RESET
-        self.phase = Phase.REPLAY
-        self._generation, self._revision = self.window.generation, self.window.revision
-        jobs = self.window.jobs
-        self._rest = [job.id for job in jobs[most:]]
-        self._remember_counts()
-        return self._frame(
-            FrameType.SNAPSHOT,
-            jobs=[job.summary() for job in jobs[:most]],
-            counts=self._counts,
-            how=how.value,
-        )
-
-    def _replay(self, most: int) -> Frame:
-        if not self._rest:
-            self.phase = Phase.LIVE
-            return self._frame(FrameType.LIVE)
-        ids, self._rest = set(self._rest[:most]), self._rest[most:]
-        jobs = [job.summary() for job in self.window.jobs if job.id in ids]
-        return self._frame(FrameType.UPDATE, jobs=jobs, gone=[], counts=self._counts)
-
-    def _live(self, now: float, most: int, hidden_s: float | None) -> Frame | None:
-        if self._revision == self.window.revision and self._counts == self.window.counts:
-            return None
-        wait = self._pace.due_in(now, hidden_s)
-        if wait > 0:
-            self._due_s = wait
-            return None
-        diff = self.window.since(self._revision, most)
-        if diff is None:  # too far behind: what left meanwhile is no longer known
-            return self._snapshot(most)
-        self._revision = diff.revision
-        if self._revision == self.window.revision:
-            self._pace.last = now
-        self._remember_counts()
-        jobs = [job.summary() for job in diff.jobs]
-        return self._frame(FrameType.UPDATE, jobs=jobs, gone=diff.gone, counts=self._counts)
-
-    def _remember_counts(self) -> None:
-        counts = self.window.counts
-        self._counts = dict(counts) if counts is not None else None
-
-
-def _nobody() -> None:
-    """Nobody listens yet."""
-
-
-Subscription = JobSubscription | FeedSubscription

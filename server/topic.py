@@ -43,6 +43,17 @@ class Gap:
     why: GapReason
 
 
+def clipped(piece: Run | Gap, tail: int) -> Run | Gap | None:
+    """The part of a piece up to the offset `tail`; None where there is none."""
+    if piece.first > tail:
+        return None
+    if piece.last <= tail:
+        return piece
+    if isinstance(piece, Gap):
+        return Gap(piece.first, tail, piece.why)
+    return Run(piece.first, piece.entries[: tail - piece.first + 1])
+
+
 def runs(
     first_kept: int, last: int, after: int, rows: Iterable[tuple[int, Entry | None, int | None]]
 ) -> list[Run | Gap]:
@@ -132,7 +143,7 @@ class Ring:
 class Topic:
     """One watched job, shared by all who watch it on this node."""
 
-    __slots__ = ("id", "job", "loading", "missing", "outcome", "ring")
+    __slots__ = ("changes", "id", "job", "loading", "missing", "outcome", "ring")
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id
@@ -141,6 +152,7 @@ class Topic:
         self.outcome: dict[str, Any] | None = None  # of an ended job: what the end frame adds; None until read
         self.ring = Ring()
         self.loading = False
+        self.changes = 0  # summaries taken in
 
     @property
     def loaded(self) -> bool:
@@ -151,6 +163,10 @@ class Topic:
     def complete(self) -> bool:
         """Whether nothing has to be read for a watcher to be told everything but old log entries."""
         return self.missing or (self.job is not None and (not self.job.ended or self.outcome is not None))
+
+    def has(self, offset: int) -> bool:
+        """Whether the log is known to reach so far."""
+        return self.job is not None and offset <= max(self.ring.tail, self.job.offset)
 
     def apply(self, job: Job) -> bool:
         """Take in a summary; whether it was news. A lower version never wins, a terminal one always."""
@@ -163,5 +179,6 @@ class Topic:
             if answer.how is How.RESET:  # other entries have taken the place of some that are held
                 self.ring.rewind(answer.offset)
         self.job = job
+        self.changes += 1
         self.ring.rewind(job.offset)
         return True

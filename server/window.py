@@ -117,6 +117,26 @@ class Window:
             self._put(job)
         self._replay(seq, pending, recount=False)
 
+    def compare(self, seq: int, jobs: list[Job], counts: dict[str, int] | None, more: bool) -> bool:
+        """Take over from a first page what was missed; False when too much changed while it was read."""
+        pending, self._pending, self.loading = self._pending, [], False
+        if len(pending) >= MAX_PENDING:
+            return False
+        kept = {job.id for job in jobs} | {job.id for at, job, _, _ in pending if at > seq}
+        oldest = jobs[-1].id if jobs and more else ""
+        for job_id in [one for one in self._ids if one >= oldest and one not in kept]:
+            self._remove(job_id)
+        self._complete, self.hungry = not more, False
+        for job in reversed(jobs):
+            if job.id in self._entries:
+                self._place(job, gone=False)
+            else:
+                self._put(job)
+        if self.counts is not None and counts is not None:
+            self.counts, self._seq = dict(counts), seq
+        self._replay(seq, pending, recount=True)
+        return True
+
     def _replay(self, seq: int, pending: "list[tuple[int, Job, JobState | None, bool]]", *, recount: bool) -> None:
         for at, job, was, gone in pending:
             if at > seq:

@@ -6,7 +6,6 @@ which wakes it through the worker's channel. The beat is the safety net.
 """
 
 import asyncio
-import hashlib
 import logging
 import secrets
 from collections.abc import Sequence
@@ -16,6 +15,9 @@ from server.broker import Beat, Broker, Lease, Report, Verdict
 from server.errors import Unavailable, WindsockError
 from server.executors import Executors
 from server.job import JobState
+from server.lane import Lane
+from server.memory import Memory
+from server.metrics import Metrics
 from server.registry import Kind, Registry
 from server.reporter import Reporter
 from server.runner import Attempt, Reason, Runner
@@ -23,26 +25,8 @@ from server.settings import Settings
 
 log = logging.getLogger("windsock.worker")
 MOST_CLAIMED = 500  # jobs by one claim: Redis does nothing else meanwhile
-UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after so many beats
-
-
-class Lane:
-    """The slots for one kind of task."""
-
-    def __init__(self, kind: Kind, slots: int, tasks: Sequence[str], queues: Sequence[str]) -> None:
-        self.kind = kind
-        self.slots = slots
-        self.tasks = list(tasks)
-        self.busy = 0  # slots taken
-        self.hungry = True  # there may be jobs for it
-        self.claiming = False  # a claim is under way or about to be
-        text = "|".join([kind.value, ",".join(queues), ",".join(sorted(tasks))])
-        self.signature = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]
-
-    @property
-    def free(self) -> int:
-        """Slots not taken."""
-        return self.slots - self.busy
+UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after so many beats …
+ENDED_BEATS = 2  # … but one whose end we have told is told of again; the first beat may have left before the end came
 
 
 class Worker:
@@ -51,25 +35,31 @@ class Worker:
     Duties in call order: `start`, `on_wake`, `on_cancel`, `on_beat`, `drain`, `stop`.
     """
 
-    def __init__(self, worker_id: str, broker: Broker, registry: Registry, settings: Settings) -> None:
+    def __init__(
+        self, worker_id: str, broker: Broker, registry: Registry, settings: Settings, metrics: Metrics
+    ) -> None:
         self.id = worker_id
         self._broker = broker
         self._settings = settings
         self._executors = Executors(settings.threads)
-        self._reporter = Reporter(broker, settings)
-        self._runner = Runner(registry, self._executors, self._reporter, settings, self._freed, self._ended)
+        self._reporter = Reporter(broker, settings, self._reclaim)
+        self._memory = Memory(worker_id, broker, settings, self._reporter)
+        self._runner = Runner(registry, self._executors, self._reporter, settings, metrics, self._freed, self._ended)
         slots = {Kind.COROUTINE: settings.slots, Kind.THREAD: settings.threads}
         self._lanes = [
             Lane(kind, slots[kind], [task.name for task in registry if task.kind is kind], settings.queues)
             for kind in Kind
             if any(task.kind is kind for task in registry)
         ]
+        metrics.read("windsock_worker_slots", lambda: [((lane.kind.value,), lane.slots) for lane in self._lanes])
+        metrics.read("windsock_worker_busy", lambda: [((lane.kind.value,), lane.busy) for lane in self._lanes])
         self._held: dict[str, Attempt] = {}  # by job id, until the store has the end
         self._running: set[Attempt] = set()  # until the function has returned
         self._unheld: dict[str, int] = {}  # jobs the store says we hold and we do not: beats since
         self._tasks: set[asyncio.Task[None]] = set()
         self._quiet = asyncio.Event()  # nothing is held
         self._quiet.set()
+        self._recalling = False
         self.draining = False
 
     async def start(self) -> None:
@@ -104,8 +94,43 @@ class Worker:
         if attempt is not None and attempt.reason is None:
             attempt.interrupt(Reason.CANCEL)
 
+    def on_watch(self, job_ids: Sequence[str]) -> None:
+        """Somebody has begun to look at these jobs."""
+        for job_id in job_ids:
+            if job_id in self._held:
+                self._reporter.hurry(self._held[job_id].voice)
+
+    def on_doubt(self) -> None:
+        """A connection to the store broke: it may come back with less than it had."""
+        self._memory.doubt = True
+
+    def on_up(self) -> None:
+        """The link is there (again), and wake-ups may have been missed."""
+        if self._memory.doubt:
+            self._recall()
+        else:
+            self.claim()
+
+    def _recall(self) -> None:
+        """Tell a store that may have gone back what it should know, and only then take jobs from it."""
+        if not self._recalling:
+            self._recalling = True
+            self._spawn(self._recall_all(), "recall")
+
+    async def _recall_all(self) -> None:
+        try:
+            await self._memory.recall([attempt.voice for attempt in self._held.values()])
+        finally:
+            self._recalling = False
+        self.claim()
+
+    async def _reclaim(self, lease: Lease) -> bool:
+        return await self._memory.reclaim(lease)
+
     def on_beat(self, beat: Beat) -> None:
         """What a message may have failed to bring."""
+        if self._memory.look(beat):
+            self._recall()
         if not beat.enlisted and not self.draining:
             self._spawn(self._enlist(), "enlist")
         for job_id in beat.cancels:
@@ -124,6 +149,8 @@ class Worker:
 
     def _claim_soon(self, lane: Lane) -> None:
         """Claim at the end of this turn of the loop: one call fills all slots that become free in it."""
+        if self._memory.doubt:
+            return  # what we hold may seem to wait: after the recall
         if lane.hungry and not lane.claiming and lane.free > 0 and not self.draining:
             lane.claiming = True
             asyncio.get_running_loop().call_soon(self._begin_claim, lane)
@@ -156,6 +183,7 @@ class Worker:
             self._spawn(self._return(lease), "return")
             return
         lane.busy += 1
+        self._memory.discard(lease.id)
         attempt = self._runner.start(lease)
         self._running.add(attempt)
         self._held[lease.id] = attempt
@@ -174,6 +202,8 @@ class Worker:
     def _ended(self, attempt: Attempt) -> None:
         if self._held.get(attempt.lease.id) is attempt:
             del self._held[attempt.lease.id]
+        if attempt.end is not None:
+            self._memory.keep(attempt.voice, attempt.end.state, attempt.end.outcome, attempt.end.result_bytes)
         if not self._held:
             self._quiet.set()
 
@@ -181,7 +211,9 @@ class Worker:
         """The answer to a claim may have been lost for good: then the store thinks that we run what we do not."""
         self._unheld = {job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held}
         for job_id, beats in self._unheld.items():
-            if beats >= UNHELD_BEATS:
+            if beats == ENDED_BEATS and job_id in self._memory:
+                self._spawn(self._memory.tell_again([job_id]), "end again")
+            elif beats >= UNHELD_BEATS:
                 log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)
                 self._spawn(self._broker.release(self.id, job_id), "release")
 

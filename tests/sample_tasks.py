@@ -107,3 +107,36 @@ def hold_thread(progress: Progress, polite: bool = True) -> str:
 async def exits() -> None:
     """Calls sys.exit."""
     raise SystemExit(3)
+
+
+class Talk:
+    """What a test tells the jobs of `talker` to say, by job id."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, asyncio.Queue[str | None]] = {}
+
+    def open(self, job_id: str) -> "asyncio.Queue[str | None]":
+        """The job's end of it."""
+        return self._queues.setdefault(job_id, asyncio.Queue())
+
+    def there(self, job_id: str) -> bool:
+        """Whether the job listens."""
+        return job_id in self._queues
+
+    def put(self, job_id: str, text: str | None) -> None:
+        """Let it say this; None lets it end."""
+        self._queues[job_id].put_nowait(text)
+
+
+talk = Talk()
+
+
+@task
+async def talker(progress: Progress) -> int:
+    """Logs what it is told to."""
+    told = talk.open(progress.job_id)
+    count = 0
+    while (text := await told.get()) is not None:
+        progress.log(text)
+        count += 1
+    return count

@@ -169,7 +169,7 @@ async def test_what_is_being_read_while_something_is_missed_is_read_again(node, 
     await eventually(lambda: topic.job is not None and topic.job.ended)
     await eventually(lambda: window.loaded and window.counts["cancelled"] == 1)
     assert window.generation == 1
-    assert not node.hub._outdated
+    assert not node.hub._reads.outdated
     node.hub.unwatch(topic, ear)
     node.hub.unfollow(window, ear)
 
@@ -205,4 +205,82 @@ async def test_stop_ends_all_reads(node, submit, monkeypatch):
     assert node.hub._reads
     await node.hub.stop()
     await eventually(lambda: not node.hub._reads)
+    node.hub.unwatch(topic, ear)
+
+
+# A second look, and marks.
+
+
+@pytest.fixture
+def often(settings):
+    return settings.model_copy(update={"reread_s": 0.1})
+
+
+@pytest.mark.gen_test
+async def test_a_lost_message_that_nothing_follows_is_repaired_by_a_second_look(nodes, often):
+    node = await nodes.start(often)
+    job = await node.queue.submit(Submission(task="add", args={"a": 1}, delay_s=60))
+    ear, topic = watch(node, job)
+    window = node.hub.window(Match(), 10)
+    node.hub.follow(window, ear)
+    await eventually(lambda: topic.loaded and window.loaded)
+    with Deaf(node) as deaf:
+        await node.queue.cancel(job.id)
+        await eventually(lambda: deaf.lost)
+        await eventually(lambda: topic.job.ended and topic.outcome is not None)
+        await eventually(lambda: window.counts["cancelled"] == 1 and window.jobs[0].ended)
+    assert window.generation == 1  # followers keep what they have
+    node.hub.unwatch(topic, ear)
+    node.hub.unfollow(window, ear)
+
+
+@pytest.mark.gen_test
+async def test_a_second_look_is_one_call_and_tells_nobody_where_nothing_was_missed(node, submit, monkeypatch):
+    watched = [watch(node, await submit(delay_s=60)) for _ in range(3)]
+    await eventually(lambda: all(topic.loaded for _, topic in watched) and not node.hub._reads)
+    told, calls, real = [ear.told for ear, _ in watched], [], node.broker.fetch
+
+    async def fetch(job_ids):
+        calls.append(job_ids)
+        return await real(job_ids)
+
+    monkeypatch.setattr(node.broker, "fetch", fetch)
+    await node.hub.reread()
+    assert [len(call) for call in calls] == [3]
+    assert [ear.told for ear, _ in watched] == told
+    for ear, topic in watched:
+        node.hub.unwatch(topic, ear)
+
+
+@pytest.mark.gen_test
+async def test_all_that_are_watched_in_a_turn_are_marked_by_one_call(node, submit, monkeypatch):
+    jobs, calls, real = [await submit(delay_s=60) for _ in range(3)], [], node.broker.watch
+
+    async def mark(job_ids, lasts_s):
+        calls.append(sorted(job_ids))
+        await real(job_ids, lasts_s)
+
+    monkeypatch.setattr(node.broker, "watch", mark)
+    watched = [watch(node, job) for job in [*jobs, *jobs]]
+    await eventually(lambda: calls)
+    assert calls == [sorted(job.id for job in jobs)]
+    for ear, topic in watched:
+        node.hub.unwatch(topic, ear)
+
+
+@pytest.mark.gen_test
+async def test_the_marks_of_what_is_watched_are_renewed(nodes, settings, monkeypatch):
+    monkeypatch.setattr("server.vigil.RENEW_S", 0.05)
+    monkeypatch.setattr("server.vigil.MARK_S", 0.5)
+    node = await nodes.start(settings)
+    job = await node.queue.submit(Submission(task="add", args={"a": 1}, delay_s=60))
+    ear, topic = watch(node, job)
+    calls, real = [], node.broker.watch
+
+    async def mark(job_ids, lasts_s):
+        calls.append(list(job_ids))
+        await real(job_ids, lasts_s)
+
+    monkeypatch.setattr(node.broker, "watch", mark)
+    await eventually(lambda: calls.count([job.id]) >= 3)
     node.hub.unwatch(topic, ear)

@@ -35,6 +35,7 @@ PAIRS = (("default", "add"), ("default", "mul"), ("big", "add"))
 FAR = 10**14  # ms
 _numbers = itertools.count()
 workers, verdicts = st.sampled_from(WORKERS), st.sampled_from([*sorted(TERMINAL), JobState.QUEUED])
+losses = st.none() | st.integers(0, 4)
 anything: Any = st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.jobs)))
 any_lease: Any = st.runner().flatmap(lambda machine: st.sampled_from(machine.leases))
 
@@ -66,12 +67,12 @@ class Expected:
         if not keep_token:
             self.token = None
 
-    def append(self, first: int, texts: list[str], lost: bool) -> bool:
-        """Whether the log took it."""
+    def append(self, first: int, texts: list[str], lost: int | None) -> bool:
+        """Whether the log took it. `lost`: nobody has what lies between this offset and `first`."""
         if first > len(self.log) + 1:
-            if lost:
+            if lost is not None and len(self.log) >= lost:
                 self.log += [None] * (first - 1 - len(self.log))
-            elif texts:
+            else:
                 return False
         self.log += texts[max(0, len(self.log) - first + 1) :]
         return True

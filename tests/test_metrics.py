@@ -8,8 +8,9 @@ from job_values import job
 from prometheus_client.parser import text_string_to_metric_families
 from web import Api, eventually
 
+from server.feed_subscription import FeedSubscription
 from server.metrics import BOUNDS_S, MAX_PAIRS, METRICS, OTHER, Metrics, Spread, Traffic
-from server.subscription import FeedSubscription, JobSubscription
+from server.subscription import JobSubscription
 from server.topic import Entry, Topic
 from server.window import Match, Window
 
@@ -180,7 +181,7 @@ async def test_an_end_that_went_out_with_the_last_words_is_forgotten_too(api, st
     client = await stream(hello=False)
     await client.send({"type": "hello", "subscribe": [{"sub": 1, "feed": {}}]})
     await client.until("live", sub=1)
-    (held,) = [watcher for _, watchers in node.hub._windows.values() for watcher in watchers]
+    (held,) = [watcher for _, watchers in node.hub.feeds._held.values() for watcher in watchers]
     socket = held.notify.func.__self__
     topic = node.hub.topic(ended["id"])
     topic.apply((await node.queue.get(ended["id"])).job)

@@ -5,9 +5,10 @@ import json
 import pytest
 from job_values import job
 
+from server.feed_subscription import FeedSubscription
 from server.job import JobState
 from server.outbox import Outbox
-from server.subscription import FeedSubscription, JobSubscription
+from server.subscription import JobSubscription
 from server.topic import Entry, Topic
 from server.window import Match, Window
 

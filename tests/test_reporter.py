@@ -103,12 +103,86 @@ async def test_the_first_word_leaves_at_once_and_the_last_one_arrives(store, rep
 async def test_a_job_is_reported_no_more_often_than_every_flush_interval(store, reporter, reports):
     lease = await store.running()
     voice, _ = voice_of(reporter, lease)
+    await store.broker.watch([lease.id], 10)
     loop = asyncio.get_running_loop()
     end = loop.time() + 0.5
     while loop.time() < end:
         voice.progress.advance()
         await asyncio.sleep(0.001)
     assert 2 <= len(reports.made) <= 0.5 / store.settings.flush_s + 2
+
+
+async def chatter(voice, seconds):
+    """Something new all the time, for so long."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        voice.progress.log("x")
+        voice.progress.advance()
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.gen_test
+async def test_a_job_that_nobody_watches_is_reported_once_a_second(store, reporter, reports):
+    voice, _ = voice_of(reporter, await store.running())
+    await chatter(voice, 1.3)
+    assert len(reports.made) == 2
+
+
+@pytest.mark.gen_test
+async def test_the_end_of_a_job_that_nobody_watches_leaves_at_once(store, reporter, finishes):
+    lease = await store.running()
+    voice, _ = voice_of(reporter, lease)
+    await chatter(voice, 0.1)
+    began = asyncio.get_running_loop().time()
+    await reporter.finish(voice, JobState.SUCCEEDED)
+    assert asyncio.get_running_loop().time() - began < 0.5
+    assert (await store.job(lease.id)).progress["done"] == len(await texts(store, lease.id))
+
+
+@pytest.mark.gen_test
+async def test_what_was_held_back_leaves_when_somebody_looks(store, reporter, reports):
+    voice, _ = voice_of(reporter, await store.running())
+    await chatter(voice, 0.1)
+    assert len(reports.made) == 1
+    reporter.hurry(voice)
+    await until(lambda: len(reports.made) == 2, timeout_s=0.5)
+
+
+@pytest.mark.gen_test
+async def test_a_job_becomes_quick_with_the_report_that_finds_it_watched(store, reporter, reports):
+    lease = await store.running()
+    voice, _ = voice_of(reporter, lease)
+    await chatter(voice, 0.1)
+    await store.broker.watch([lease.id], 10)
+    await until(lambda: len(reports.made) == 2)
+    await chatter(voice, 0.5)
+    assert len(reports.made) >= 5
+
+
+@pytest.mark.gen_test
+async def test_a_mark_that_runs_out_makes_a_job_slow_again(store, reporter, reports):
+    lease = await store.running()
+    voice, _ = voice_of(reporter, lease)
+    await store.broker.watch([lease.id], 0.2)
+    await chatter(voice, 0.5)
+    seen = len(reports.made)
+    assert seen >= 3
+    await chatter(voice, 0.5)
+    assert len(reports.made) <= seen + 1
+
+
+@pytest.mark.gen_test
+async def test_a_log_that_would_run_over_does_not_wait_its_second(store, reporter, reports):
+    lease = await store.running()
+    reporter._settings = store.settings.model_copy(update={"unsent_entries": 20})
+    voice, _ = voice_of(reporter, lease)
+    for i in range(1, 101):
+        voice.progress.log(i)
+        await until(lambda: not voice.progress.pressing)
+    await until(lambda: not voice.progress.pending)
+    assert None not in (await texts(store, lease.id)).values()
+    assert len(reports.made) < 30
 
 
 @pytest.mark.gen_test

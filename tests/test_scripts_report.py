@@ -114,6 +114,16 @@ async def test_a_hole_is_refused_with_the_stored_tail_and_nothing_of_the_log_is_
 
 
 @pytest.mark.gen_test
+@pytest.mark.parametrize("known", [1, 3])
+async def test_entries_that_half_a_script_left_behind_are_taken_as_stored(store, known):
+    lease = await store.running()
+    await store.report(lease, 1, ["a", "b", "c"])
+    store.redis.hset(store.key(f"job:{lease.id}"), "log_last", 1)
+    assert (await store.report(lease, 2, ["b", "c", "d"], known=known)).last == 4
+    assert await told(store, lease.id) == ({1: "a", 2: "b", 3: "c", 4: "d"}, [])
+
+
+@pytest.mark.gen_test
 async def test_what_nobody_has_any_more_is_stored_as_a_lost_gap(store):
     lease = await store.running()
     await store.report(lease, 1, ["a"])

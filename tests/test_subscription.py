@@ -11,7 +11,7 @@ from server.cursor import Cursor
 from server.job import JobState
 from server.outbox import Outbox
 from server.subscription import JobSubscription
-from server.topic import Entry, Topic, runs
+from server.topic import Entry, Run, Topic, runs
 
 ROOM = 10_000
 
@@ -234,9 +234,37 @@ def test_no_cursor_before_the_end_is_the_end_s():
     ],
 )
 def test_a_cursor_decides_where_the_log_goes_on(after, how, log_from, wanted):
-    frames = take(JobSubscription(1, topic_of(offset=5), after=after, log="all"))
+    subscription = JobSubscription(1, topic_of(offset=5), after=after, log="all")
+    subscription.catch_up()  # the store says the same as the topic
+    frames = take(subscription)
     assert (frames[0]["how"], frames[0].get("log_from")) == (how, log_from)
     assert logged(frames) == wanted
+
+
+@pytest.mark.parametrize("after", ["s1-1.101.3", "s1-2.150.3"])
+def test_a_client_that_has_seen_more_elsewhere_waits_until_this_node_has_it(after):
+    topic = topic_of(offset=5)
+    subscription = JobSubscription(1, topic, after=after, log="all")
+    assert take(subscription) == []
+    assert subscription.ahead
+    topic.apply(job(version=160, attempt=2, attempt_firsts=(1, 6), offset=6))
+    subscription.catch_up()
+    frames = take(subscription)
+    assert frames[0]["how"] == "resumed"
+    assert frames[0]["job"]["attempt"] == 2
+
+
+def test_entries_of_an_attempt_the_topic_does_not_know_yet_wait_for_it():
+    topic = Topic("x")
+    topic.apply(job(offset=3))
+    topic.ring.skip(3)
+    subscription = JobSubscription(1, topic, log="all")
+    take(subscription)
+    subscription.take([Run(1, [entry(i) for i in range(1, 10)])])  # the store has more: 4 to 9 are attempt 2's
+    assert logged(take(subscription, now=1.0)) == [1, 2, 3]
+    topic.apply(job(version=110, attempt=2, attempt_firsts=(1, 4), offset=9))
+    frames = take(subscription, now=2.0)
+    assert "snapshot" not in [frame["type"] for frame in frames]
 
 
 def test_a_cursor_past_the_new_attempt_s_first_entry_is_set_back():

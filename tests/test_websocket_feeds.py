@@ -192,7 +192,7 @@ async def test_equal_feeds_share_one_window(stream, node):
     clients.append(await stream(hello=[{"sub": 1, "feed": {"state": ["running", "queued"]}}]))
     for client in clients:
         await client.until("live", sub=1)
-    assert len(node.hub._windows) == 1
+    assert len(node.hub.feeds._held) == 1
     for client in clients:
         await client.close()
-    await eventually(lambda: not node.hub._windows)
+    await eventually(lambda: not node.hub.feeds._held)

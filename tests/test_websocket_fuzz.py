@@ -82,7 +82,7 @@ def healthy(io_loop, api, node):
     async def check():
         await eventually(lambda: node.clients() == 0)
         assert (await api.submit("add", wait_s=5, args={"a": 1}))["result"] == 2
-        await eventually(lambda: not (node.hub._topics or node.hub._windows or node.hub._audience))
+        await eventually(lambda: not (node.hub._topics or node.hub.feeds._held or node.hub._audience))
 
     io_loop.run_sync(check, timeout=10)
 

@@ -212,5 +212,5 @@ async def test_a_connection_takes_everything_with_it(stream, node):
             await client.close()
         await eventually(lambda: node.clients() == 0)
     hub = node.hub
-    await eventually(lambda: not (hub._topics or hub._windows or hub._audience or hub._reads or hub._outdated))
+    await eventually(lambda: not (hub._topics or hub.feeds._held or hub._audience or hub._reads or hub._reads.outdated))
     await eventually(lambda: len(asyncio.all_tasks()) <= before + 2)

@@ -13,6 +13,7 @@ from handlers.app import WebServer, make_application
 from handlers.base import Door
 from handlers.sockets import Sockets
 from server.codec import JSON
+from server.errors import Unavailable
 from server.protocol import FrameType, Submission
 
 
@@ -152,6 +153,16 @@ async def test_a_cut_link_is_told_and_what_was_missed_is_made_good(stream, api, 
     snapshot = next((frame for frame in client.of(2) if frame.get("how") == "reset"), None)
     snapshot = snapshot or await client.until("snapshot", sub=2, how="reset")
     assert snapshot["jobs"][0]["state"] == "cancelled"
+
+
+@pytest.mark.expects_log("link is down|does not get through|deaf")
+@pytest.mark.gen_test
+async def test_a_beat_that_does_not_get_through_is_told_at_once(stream, node):
+    client = await stream()
+    await client.until("welcome")
+    node._on_lost(Unavailable("Redis swallows everything"))
+    assert (await client.until("stale"))["why"] == "Redis swallows everything"
+    await client.until("fresh")
 
 
 @pytest.mark.expects_log("link is down")

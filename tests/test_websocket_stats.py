@@ -97,7 +97,7 @@ async def test_unsubscribed_nothing_follows_and_nothing_is_computed(stream, quic
     await client.send({"type": "unsubscribe", "id": 1, "sub": 1})
     await client.until("ok", id=1)
     told = len(client.of(1))
-    assert (quick.board._timer, quick.board._census, quick.hub._windows) == (None, None, {})
+    assert (quick.board._timer, quick.board._census, quick.hub.feeds._held) == (None, None, {})
     await client.send({"type": "subscribe", "sub": 2, "stats": True})
     for _ in range(2):
         await client.until("stats", sub=2)
@@ -109,7 +109,7 @@ async def test_whoever_hangs_up_is_forgotten(stream, quick):
     client = await stream(hello=[WISH])
     await client.until("stats")
     await client.close()
-    await eventually(lambda: quick.board._timer is None and not quick.hub._windows)
+    await eventually(lambda: quick.board._timer is None and not quick.hub.feeds._held)
     assert not any(quick.metrics.traffic.subscriptions.values())
 
 
@@ -129,7 +129,7 @@ async def test_any_number_of_subscribers_costs_the_store_the_same(stream, quick,
         for sub in (1, 2):
             await client.until("stats", sub=sub)
     await clients[0].until("stats")
-    assert calls.count("list") == 1
+    assert calls.count("list") <= 2  # the census, and a second look at it if this takes long
     assert calls.count("nodes") <= quick.board.stats.number - before + 3
     assert set(calls) == {"list", "nodes"}
 

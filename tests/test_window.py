@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from job_values import job
 
+from server.feed_subscription import FeedSubscription
 from server.job import TERMINAL, Job, JobState
+from server.pace import Phase
 from server.protocol import FeedFilter
-from server.subscription import FeedSubscription, Phase
 from server.window import Match, Window
 
 STATES = st.sampled_from([JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])
@@ -98,6 +99,26 @@ def test_what_changes_while_a_page_is_read_is_not_lost():
     window.load(10, [job(id="1", version=101)], {"running": 1}, more=False)
     assert ids(window.jobs) == ["2", "1"]
     assert window.counts == {"running": 2}
+
+
+def test_a_second_look_changes_nothing_where_nothing_was_missed():
+    jobs = [job(id="3"), job(id="2"), job(id="1")]
+    window = window_of(*jobs, more=True)
+    before = window.revision
+    window.start_page()
+    assert window.compare(11, jobs, dict(window.counts), more=True)
+    assert (window.revision, window.generation) == (before, 1)
+
+
+def test_a_second_look_brings_what_was_missed_without_a_new_snapshot():
+    window = window_of(job(id="3"), job(id="2"), job(id="1"))
+    before = window.revision
+    window.start_page()
+    found = [job(id="4"), job(id="3", version=101), job(id="1")]
+    assert window.compare(20, found, {"running": 3, "failed": 1}, more=False)
+    assert (ids(window.jobs), window.counts) == (["4", "3", "1"], {"running": 3, "failed": 1})
+    diff = window.since(before, 100)
+    assert (sorted(ids(diff.jobs)), diff.gone, window.generation) == (["3", "4"], ["2"], 1)
 
 
 def test_a_client_too_far_behind_gets_a_new_snapshot():
@@ -196,9 +217,10 @@ class Feed(RuleBasedStateMachine):
         self.heard = []  # messages on their way
         self.window = Window(match, limit)
         self.page = None  # a page on its way: what it says
+        self.missed = False  # a message was lost, and nobody has noticed
         self.clients = [Table(FeedSubscription(i, self.window, rate=10**9)) for i in (1, 2)]
         self.now = 0.0
-        self.read(refill=False)
+        self.read("load")
 
     def announce(self, changed, was, gone=False):
         self.seq += 1
@@ -238,34 +260,47 @@ class Feed(RuleBasedStateMachine):
         for _ in range(min(count, len(self.heard))):
             self.window.apply(*self.heard.pop(0))
             if self.window.hungry and not self.window.loading:
-                self.read(refill=True)
+                self.read("fill")
 
-    def read(self, *, refill):
+    @precondition(lambda self: self.heard)
+    @rule()
+    def lose(self):
+        self.heard.pop(0)
+        self.missed = True
+
+    @precondition(lambda self: self.page is None and self.window.loaded)
+    @rule()
+    def look_again(self):
+        self.read("compare")
+
+    def read(self, why):
         """Ask for a page; what it says is fixed now."""
         self.window.start_page()
-        before = self.window.oldest if refill else None
+        before = self.window.oldest if why == "fill" else None
         found = [one for one in self.matching() if before is None or one.id < before]
         counts = None
-        if not refill and self.window.match.countable:
+        if why != "fill" and self.window.match.countable:
             counts = self.counts()
         limit = self.window.limit
-        self.page = (refill, self.seq, found[:limit], counts, len(found) > limit)
+        self.page = (why, self.seq, found[:limit], counts, len(found) > limit)
 
     @precondition(lambda self: self.page is not None)
     @rule()
     def page_comes(self):
-        (refill, seq, jobs, counts, more), self.page = self.page, None
-        if refill:
+        (why, seq, jobs, counts, more), self.page = self.page, None
+        if why == "fill":
             self.window.fill(seq, jobs, more)
+        elif why == "compare":
+            assert self.window.compare(seq, jobs, counts, more)
         else:
             assert self.window.load(seq, jobs, counts, more)
         if self.window.hungry:
-            self.read(refill=True)
+            self.read("fill")
 
     @precondition(lambda self: self.page is None)
     @rule()
     def resync(self):
-        self.read(refill=False)
+        self.read("load")
 
     # the clients
 
@@ -290,14 +325,21 @@ class Feed(RuleBasedStateMachine):
         if hasattr(self, "window"):
             assert len(self.window.jobs) <= self.window.limit
 
+    def settle(self):
+        """All that is on its way comes; what was lost is found by a second look."""
+        while self.heard or self.page is not None or self.missed:
+            if self.page is not None:
+                self.page_comes()
+            elif self.heard:
+                self.hear(1)
+            if self.missed and not self.heard and self.page is None:
+                self.missed = False
+                self.read("compare")
+
     def teardown(self):
         if not hasattr(self, "window"):
             return
-        while self.heard or self.page is not None:
-            if self.page is not None:
-                self.page_comes()
-            else:
-                self.hear(1)
+        self.settle()
         assert self.window.jobs == self.matching()[: self.window.limit]
         if self.window.match.countable:
             assert self.window.counts == self.counts()

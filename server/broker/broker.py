@@ -7,7 +7,8 @@ from typing import Any
 from server.broker.connection import Connector
 from server.broker.keys import Keys
 from server.broker.pipeline import Pipeline
-from server.broker.record import Change, changes_of, detail_of, fixed_of, job_of, pack, unpack
+from server.broker.record import Change, changes_of, detail_of, job_of, pack, unpack
+from server.broker.rows import lease_of, lease_row, report_row, submission_row, verdict_row
 from server.broker.script import script
 from server.broker.values import Lease, ListWish, LogPiece, NewJob, Page, Report, ReportAnswer, Verdict
 from server.broker.wire import Argument
@@ -73,7 +74,7 @@ class Broker:
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Job | QueueFull]:
         """Store, enqueue and announce; one answer for each. An id that exists gives the job as it is."""
-        packed = pack([_submission(job) for job in jobs])
+        packed = pack([submission_row(job) for job in jobs])
         reply = await self._call("submit", packed, self._settings.max_ready_sets, durable=True)
         full = QueueFull(
             f"jobs of {self._settings.max_ready_sets} pairs of queue and task are waiting (max_ready_sets)",
@@ -102,19 +103,19 @@ class Broker:
             signature,
             CLAIM_BYTES,
         )
-        return [_lease(row, request, self.store) for row in unpack(reply)]
+        return [lease_of(row, request, self.store) for row in unpack(reply)]
 
     async def report(self, reports: Sequence[Report], *, ending: bool = False) -> list[ReportAnswer]:
         """Take down how far jobs are; one answer for each. `ending`: an end waits for it, so memory may be full."""
-        packed = pack([_report(report) for report in reports])
+        packed = pack([report_row(report) for report in reports])
         reply = await self._call(
             "report", packed, self._settings.log_keep, self._settings.log_keep_bytes, "ending" if ending else ""
         )
-        return [ReportAnswer(code.decode(), last, state.decode()) for code, last, state in unpack(reply)]
+        return [ReportAnswer(code.decode(), last, state.decode(), seen) for code, last, state, seen in unpack(reply)]
 
     async def finish(self, verdicts: Sequence[Verdict]) -> list[ReportAnswer]:
         """End attempts or give them back; one answer for each."""
-        packed = pack([_verdict(verdict) for verdict in verdicts])
+        packed = pack([verdict_row(verdict) for verdict in verdicts])
         reply = await self._call("finish", packed, self._settings.log_keep, self._settings.log_keep_bytes, durable=True)
         return [ReportAnswer(code.decode(), last) for code, last in unpack(reply)]
 
@@ -143,6 +144,23 @@ class Broker:
             raise no_job(job_id)
         if code == b"running":
             raise Conflict(f"job {job_id} has not ended; cancel it first")
+
+    async def reassert(self, worker: str, store: str, seq: int, leases: Sequence[Lease]) -> list[str]:
+        """Hold jobs (again) that a store which may have gone back has lost or shows as waiting.
+
+        Args:
+            store, seq: as the worker saw them last.
+
+        Returns:
+            ok, ended, fenced or gone for each.
+        """
+        packed = pack([lease_row(lease) for lease in leases])
+        reply = await self._call("reassert", worker, self._settings.name, store, seq, packed, durable=True)
+        return [code.decode() for code in unpack(reply)]
+
+    async def watch(self, job_ids: Sequence[str], lasts_s: float) -> None:
+        """Somebody looks at these jobs: their runners tell of them often for `lasts_s`."""
+        await self._call("watch", pack(list(job_ids)), round(lasts_s * 1000))
 
     # reading
 
@@ -222,58 +240,3 @@ class Broker:
 def no_job(job_id: str) -> NotFound:
     """The refusal for a job that is not there."""
     return NotFound(f"no job {job_id[:64]}: it never was, was deleted, or has expired")
-
-
-def _submission(job: NewJob) -> list[Any]:
-    return [
-        job.id,
-        fixed_of(job.task, job.queue, job.tags, job.priority, job.max_attempts, job.rerun_of),
-        job.args,
-        job.timeout_s or False,
-        False if job.delay_s is None else round(job.delay_s * 1000),
-        False if job.at is None else job.at,
-    ]
-
-
-def _lease(row: Sequence[Any], token: str, store: str) -> Lease:
-    record, args, timeout = row
-    job = job_of(record, store)
-    return Lease(
-        id=job.id,
-        token=token,
-        attempt=job.attempt,
-        task=job.task,
-        args=MSGPACK.decode(args),
-        timeout_s=timeout or None,
-        log_last=job.offset,
-        job=job,
-    )
-
-
-def _report(report: Report) -> list[Any]:
-    return [
-        report.id,
-        report.token,
-        False if report.progress is None else MSGPACK.encode(report.progress),
-        False if report.warnings is None else MSGPACK.encode(list(report.warnings)),
-        report.first,
-        list(report.entries),
-        report.lost,
-    ]
-
-
-def _verdict(verdict: Verdict) -> list[Any]:
-    id_, token, progress, warnings, first, entries, lost = _report(verdict.report)
-    outcome = False if verdict.outcome is None else verdict.outcome
-    return [
-        id_,
-        token,
-        verdict.state.value,
-        outcome,
-        verdict.result_bytes or False,
-        progress,
-        warnings,
-        first,
-        entries,
-        lost,
-    ]

@@ -283,3 +283,14 @@ def _kill(process: Process) -> None:
     """Kill what is left of a process group: redis-server and a child that rewrites its file."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def alive(pid: Any) -> bool:
+    """Whether another process with this number runs here. One that was given away again costs a lease, no more."""
+    if pid == os.getpid():
+        return False  # in a container each server is number 1
+    try:
+        os.kill(int(pid), 0)
+    except (OSError, TypeError, ValueError):
+        return False
+    return True

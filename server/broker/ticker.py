@@ -110,6 +110,7 @@ class Ticker:
         self._client: redis.Redis | None = None
         self._stopping = threading.Event()
         self._beats = 0
+        self.rescued = 0  # jobs of lost processes taken back
         self._evict = False
         self._thread = threading.Thread(target=self._run, name="windsock-beat", daemon=True)
 
@@ -187,6 +188,7 @@ class Ticker:
             while left:
                 code, requeued, ended, left = self._call("rescue", process, counter, RESCUE)
                 total += requeued + ended
+                self.rescued += requeued + ended
                 if code == b"alive":
                     break
             else:

@@ -36,6 +36,7 @@ class Lease:
     timeout_s: float | None
     log_last: int  # offset of the last entry of earlier attempts
     job: Job
+    packed: bytes = b""  # args, as the store has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Report:
     warnings: Sequence[Mapping[str, Any]] | None  # None: unchanged
     first: int  # offset of entries[0], or of the next entry
     entries: Sequence[bytes]
-    lost: bool = False  # whatever the store lacks before `first` is gone for good
+    lost: bool = False  # whatever the store lacks before `first` is gone for good …
+    known: int = 0  # … after this offset, the last one stored as far as the runner knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class ReportAnswer:
     code: str  # ok, hole, fenced, gone
     last: int  # last log offset stored
     state: str = ""
+    watched: bool = False  # somebody looks at the job
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,14 +43,14 @@ class Audit:
         self._outcome = outcome
         self._node = house.nodes[outcome.number % 2].name
 
-    def _problem(self, text: str) -> None:
-        self._outcome.problems.append(text)
+    def _problem(self, kind: str, text: str) -> None:
+        self._outcome.problems.append(f"{kind}: {text}")
 
     async def list_jobs(self) -> dict[str, Job]:
         """All jobs of the round, by id."""
         status, body = await self._house.ask(self._node, "GET", f"/api/jobs?tag={self._tag}&limit=500")
         if status != 200 or body["next"] is not None:
-            self._problem(f"the list was answered with {status} {str(body)[:200]}")
+            self._problem("http", f"the list was answered with {status} {str(body)[:200]}")
             return {}
         self._counts = {state: count for state, count in body["counts"].items() if count}
         return {job["id"]: job for job in body["jobs"]}
@@ -71,7 +71,7 @@ class Audit:
                 outcome.gaps += len(heard.gaps)
                 outcome.ends += len(heard.ends)
                 outcome.entries += len(heard.entries)
-                outcome.problems += [f"{reader.ledger.name}: {heard.job_id}: gap {gap}" for gap in heard.gaps]
+                outcome.problems += [f"gap: {reader.ledger.name}: {heard.job_id}: {gap}" for gap in heard.gaps]
 
     async def compare(self) -> None:
         """Everything."""
@@ -83,14 +83,14 @@ class Audit:
         for job_id in jobs:
             await self._compare_job(job_id)
         await self._settle("feeds agree with the list", lambda: self._feeds_agree(jobs))
-        await self._settle("nobody is stale", lambda: not any(reader.stale for reader in self._readers))
+        await self._settle("nobody is stale", lambda: not any(reader.ledger.stale for reader in self._readers))
         await self._compare_rest()
 
     async def _settle(self, what: str, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SETTLE_S
         while not true():
             if time.monotonic() > deadline:
-                self._problem(f"not within {SETTLE_S:g} s: {what}: {self._why}")
+                self._problem("not settled", f"not within {SETTLE_S:g} s: {what}: {self._why}")
                 return
             await asyncio.sleep(0.03)
 
@@ -113,7 +113,7 @@ class Audit:
         _, page = await self._house.ask(self._node, "GET", f"/api/jobs/{job_id}/log?limit=10000")
         log = {entry["offset"]: {k: v for k, v in entry.items() if k != "offset"} for entry in page["entries"]}
         if job["state"] not in ENDED:
-            self._problem(f"{job_id} is {job['state']} after its end was told")
+            self._problem("end differs", f"{job_id} is {job['state']} after its end was told")
         for reader in self._readers:
             self._compare_end(reader.ledger.name, reader.ledger.jobs[job_id], job)
             self._compare_log(reader.ledger.name, reader.ledger.jobs[job_id], log)
@@ -121,41 +121,42 @@ class Audit:
 
     def _compare_end(self, name: str, heard: Heard, job: Job) -> None:
         if len(heard.ends) != 1:
-            self._problem(f"{name}: {len(heard.ends)} ends of {heard.job_id}")
+            self._problem("end lost", f"{name}: {len(heard.ends)} ends of {heard.job_id}")
             return
         told = {key: value for key, value in heard.ends[0]["job"].items() if key != "warnings"}
         differing = {key: (value, job.get(key)) for key, value in told.items() if job.get(key) != value}
         if differing:
-            self._problem(f"{name}: the end of {heard.job_id} told and the job now differ: {str(differing)[:500]}")
+            self._problem(
+                "end differs", f"{name}: the end of {heard.job_id} told and the job now differ: {str(differing)[:500]}"
+            )
         if (
             "result" not in told
             and "error" not in told
             and job["state"] != "cancelled"
             and not told.get("result_bytes")
         ):
-            self._problem(f"{name}: the end of {heard.job_id} without result or error: {told}")
+            self._problem("end differs", f"{name}: the end of {heard.job_id} without result or error: {told}")
 
     def _compare_log(self, name: str, heard: Heard, log: dict[int, Any]) -> None:
         if heard.entries == log:
             return
         odd = sorted(one for one in {*log, *heard.entries} if heard.entries.get(one) != log.get(one))
         told, stored = ([str(have.get(one))[:90] for one in odd[:2]] for have in (heard.entries, log))
-        self._problem(
-            f"{name}: the log of {heard.job_id} differs at {len(odd)} offsets, {odd[:5]}…: told {told}, stored {stored}"
-        )
+        what = f"{name}: the log of {heard.job_id} differs at {len(odd)} offsets, {odd[:5]}…"
+        self._problem("log differs", f"{what}: told {told}, stored {stored}")
 
     def _compare_lines(self, job: Job, entries: list[Any]) -> None:
         """What the store has against what the job wrote."""
         try:
             written = numbers(job["id"], entries)
         except ValueError as error:
-            self._problem(str(error))
+            self._problem("lines", str(error))
             return
         for attempt, found in written.items():
             if found != list(range(1, len(found) + 1)):
-                self._problem(f"{job['id']}: attempt {attempt} has the lines {found[:200]}")
+                self._problem("lines", f"{job['id']}: attempt {attempt} has the lines {found[:200]}")
         if list(written) != sorted(written) or any(attempt > job["attempt"] for attempt in written):
-            self._problem(f"{job['id']}: attempts out of order: {list(written)}")
+            self._problem("lines", f"{job['id']}: attempts out of order: {list(written)}")
         self._compare_verdict(job, len(written.get(job["attempt"], ())))
 
     def _compare_verdict(self, job: Job, wrote: int) -> None:
@@ -163,19 +164,21 @@ class Audit:
         if job["state"] == "succeeded":
             result = job["result"]
             if (result["attempt"], result["lines"]) != (job["attempt"], wrote):
-                self._problem(f"{job['id']}: wrote {result['lines']} in attempt {result['attempt']}, stored {wrote}")
+                self._problem(
+                    "lines", f"{job['id']}: wrote {result['lines']} in attempt {result['attempt']}, stored {wrote}"
+                )
         elif job["state"] == "failed" and job["error"]["code"] == "exception":
             if job["error"]["message"] not in (f"{wrote} lines", f"ValueError: {wrote} lines"):
-                self._problem(f"{job['id']}: {job['error']['message']!r}, stored {wrote}")
+                self._problem("lines", f"{job['id']}: {job['error']['message']!r}, stored {wrote}")
         elif job["state"] == "failed" and job["max_attempts"] > 1:
-            self._problem(f"{job['id']}: failed with {job['error']} in attempt {job['attempt']}")
+            self._problem("lines", f"{job['id']}: failed with {job['error']} in attempt {job['attempt']}")
 
     async def _compare_rest(self) -> None:
         """Nothing is left in the queue."""
         deadline = time.monotonic() + SETTLE_S
         while left := await self._left():
             if time.monotonic() > deadline:
-                self._problem(f"left in the store: {left}")
+                self._problem("left", f"left in the store: {left}")
                 return
             await asyncio.sleep(0.05)
 

@@ -96,6 +96,19 @@ async def kill_pubsub(house: House, rng: random.Random) -> str:
     return f"{times} times"
 
 
+async def kill_worker_unheard(house: House, rng: random.Random) -> str:
+    """kill -9 of a worker while one node hears nothing of Redis: others know of attempts that it does not."""
+    deaf = rng.choice(house.nodes)
+    proxy = house.to_redis[deaf.name]
+    proxy.down.swallows = True
+    try:
+        name = await kill_worker(house, rng)
+        await asyncio.sleep(rng.uniform(0.8, 1.5))
+    finally:
+        proxy.clear()
+    return f"{name}, unheard by {deaf.name}"
+
+
 # the network
 
 
@@ -176,6 +189,7 @@ FAULTS: dict[str, Fault] = {
         for fault in (
             kill_node,
             kill_worker,
+            kill_worker_unheard,
             kill_redis,
             kill_pubsub,
             freeze_worker,

@@ -32,6 +32,8 @@ SETTINGS = {
     "CANCEL_GRACE_S": "0.5",
     "DRAIN_WINDOW_S": "0.1",
     "HEARTBEAT_S": "0.5",
+    "PING_S": "0.5",
+    "PING_TIMEOUT_S": "2",
     "REDIS_TIMEOUT_S": "1",
     "SLOTS": "25",
     "KEEP_ENDED": "400",
@@ -108,7 +110,7 @@ class Child:
         """Its exit status."""
         assert self.popen is not None
         async with asyncio.timeout(timeout_s):
-            while (status := self.popen.poll()) is None:  # noqa: ASYNC110  nobody else waits for it
+            while (status := self.popen.poll()) is None:
                 await asyncio.sleep(0.02)
         return status
 

@@ -124,8 +124,10 @@ class Proxy:
         tasks = [asyncio.ensure_future(flow.run()) for flow in flows]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            with suppress(OSError, TimeoutError):
-                await asyncio.wait_for(asyncio.gather(writer.drain(), back.drain()), 1.0)
+            for one_end in (writer, back):
+                with suppress(OSError, TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        await one_end.drain()
         finally:
             for one in tasks:
                 one.cancel()

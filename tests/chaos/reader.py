@@ -35,6 +35,7 @@ class Heard:
     attempt: int = 0
     ends: list[Frame] = field(default_factory=list)
     phase: str = "none"  # of the subscription now: none, opening, replay, live, ended
+    ahead: bool = False  # of the node that it is connected to now
     resumes: int = 0
     resets: int = 0
 
@@ -46,38 +47,43 @@ class Ledger:
         self.name = name
         self.jobs: dict[str, Heard] = {}
         self.problems: list[str] = []
+        self.stale = False  # said on the connection that is open
 
-    def problem(self, heard: Heard, what: str, frame: Frame) -> None:
-        """Something that must not be."""
+    def problem(self, kind: str, heard: Heard, what: str, frame: Frame) -> None:
+        """Something that must not be; `kind` is what such problems are counted by."""
         brief = {key: (value if key not in ("entries", "job") else "…") for key, value in frame.items() if key != "sub"}
-        self.problems.append(
-            f"{self.name}: {heard.job_id}: {what}; had version {heard.version} offset {heard.position}; frame {brief}"
-        )
+        had = f"had version {heard.version} offset {heard.position}{' and was told stale' if self.stale else ''}"
+        self.problems.append(f"{kind}: {self.name}: {heard.job_id}: {what}; {had}; frame {brief}")
 
     def take(self, heard: Heard, frame: Frame) -> None:
         """One frame of this job."""
         kind = frame["type"]
-        if heard.phase == "ended" or (kind == "snapshot") is not (heard.phase == "opening"):
-            self.problem(heard, f"{kind} in phase {heard.phase}", frame)
+        again = frame.get("how") == "reset" and heard.phase != "ended"  # may come in mid-stream
+        if not again and (heard.phase == "ended" or (kind == "snapshot") is not (heard.phase == "opening")):
+            self.problem("order", heard, f"{kind} in phase {heard.phase}", frame)
         if kind not in ("snapshot", "update", "log", "gap", "live", "end"):
-            self.problem(heard, f"an {kind}", frame)
+            self.problem("error", heard, f"an {kind}", frame)
             return
         getattr(self, f"_{kind}")(heard, frame)
         if "cursor" in frame:
             heard.cursor = frame["cursor"]
             if int(frame["cursor"].rsplit(".", 1)[1]) != heard.position:
-                self.problem(heard, "the cursor's offset is not where the log stands", frame)
+                self.problem("cursor", heard, "the cursor's offset is not where the log stands", frame)
 
     def _state(self, heard: Heard, frame: Frame, *, strict: bool) -> None:
         job = frame["job"]
+        # A node whose link is away knows less than a client that comes from another one: counted by itself.
+        if frame["type"] == "snapshot":
+            heard.ahead = job["attempt"] < heard.attempt or int(job["cursor"].split(".")[1]) < heard.version
+        back = "behind" if heard.ahead else "version back"
         # The cursor of a snapshot of an ended job stands one below the end, which is still to come.
         version = int(job["cursor"].split(".")[1])
         if version < heard.version or (strict and version == heard.version):
-            self.problem(heard, f"the version went back to {version} in {job['state']}", frame)
+            self.problem(back, heard, f"the version went back to {version} in {job['state']}", frame)
         if job["attempt"] < heard.attempt:
-            self.problem(heard, f"the attempt went back from {heard.attempt} to {job['attempt']}", frame)
+            self.problem(back, heard, f"the attempt went back from {heard.attempt} to {job['attempt']}", frame)
         if job["id"] != heard.job_id:
-            self.problem(heard, f"of another job: {job['id']}", frame)
+            self.problem("order", heard, f"of another job: {job['id']}", frame)
         heard.version = max(heard.version, int(frame["cursor"].split(".")[1]))
         heard.attempt = max(heard.attempt, job["attempt"])
 
@@ -89,44 +95,44 @@ class Ledger:
             heard.position = frame["log_from"] - 1
             heard.entries = {offset: entry for offset, entry in heard.entries.items() if offset <= heard.position}
         if frame["how"] != wanted:
-            self.problem(heard, f"a snapshot that is not {wanted} (held {heard.cursor})", frame)
+            self.problem("reset", heard, f"a snapshot that is not {wanted} (held {heard.cursor})", frame)
         heard.resumes += frame["how"] == "resumed"
         self._state(heard, frame, strict=False)
 
     def _update(self, heard: Heard, frame: Frame) -> None:
         if frame["job"]["state"] in ENDED:
-            self.problem(heard, "a terminal state in an update", frame)
+            self.problem("order", heard, "a terminal state in an update", frame)
         if heard.phase != "live":
-            self.problem(heard, f"an update in phase {heard.phase}", frame)
+            self.problem("order", heard, f"an update in phase {heard.phase}", frame)
         self._state(heard, frame, strict=True)
 
     def _log(self, heard: Heard, frame: Frame) -> None:
         first, entries = frame["first"], frame["entries"]
         if first != heard.position + 1 or not entries:
-            self.problem(heard, "an offset twice" if first <= heard.position else "a hole in the log", frame)
+            self.problem("twice" if first <= heard.position else "hole", heard, "the log does not go on", frame)
         heard.entries.update(enumerate(entries, first))
         heard.position = first + len(entries) - 1
 
     def _gap(self, heard: Heard, frame: Frame) -> None:
         if frame["from"] != heard.position + 1 or frame["to"] < frame["from"]:
-            self.problem(heard, "a gap that does not follow", frame)
+            self.problem("hole", heard, "a gap that does not follow", frame)
         heard.position = frame["to"]
         heard.gaps.append((frame["from"], frame["to"], frame["why"]))
 
     def _live(self, heard: Heard, frame: Frame) -> None:
         if heard.phase != "replay":
-            self.problem(heard, f"live in phase {heard.phase}", frame)
+            self.problem("order", heard, f"live in phase {heard.phase}", frame)
         heard.phase = "live"
 
     def _end(self, heard: Heard, frame: Frame) -> None:
         if heard.phase != "live":
-            self.problem(heard, f"an end in phase {heard.phase}", frame)
+            self.problem("order", heard, f"an end in phase {heard.phase}", frame)
         heard.phase = "ended"
         heard.ends.append(frame)
         if len(heard.ends) > 1 or frame["job"]["state"] not in ENDED:
-            self.problem(heard, f"end {len(heard.ends)}, state {frame['job']['state']}", frame)
+            self.problem("end twice", heard, f"end {len(heard.ends)}, state {frame['job']['state']}", frame)
         if frame["last"] != heard.position:
-            self.problem(heard, "the end came before the log was told", frame)
+            self.problem("hole", heard, "the end came before the log was told", frame)
         self._state(heard, frame, strict=True)
 
 
@@ -155,7 +161,6 @@ class Reader:
     def __init__(self, name: str, codec: str, url: Callable[[], str], tag: str, rng: random.Random) -> None:
         self.ledger = Ledger(name)
         self.feed = Feed()
-        self.stale = False
         self.losses = 0
         self.hop_s: float | None = None  # it hangs up by itself after about so long, again and again
         self._codec = codec
@@ -213,12 +218,13 @@ class Reader:
                 await asyncio.sleep(self._rng.uniform(0, BACK_S))
 
     async def _connection(self, session: aiohttp.ClientSession) -> None:
-        self._numbers, self.stale = {}, False
+        self._numbers, self.ledger.stale = {}, False
         timeout = aiohttp.ClientWSTimeout(ws_close=0.05)
         connecting = session.ws_connect(
             self._url(), protocols=[f"windsock.v1.{self._codec}"], timeout=timeout, max_msg_size=0, compress=0
         )
-        self._socket = socket = await asyncio.wait_for(connecting, OPEN_S)
+        async with asyncio.timeout(OPEN_S):
+            self._socket = socket = await connecting
         try:
             feed = {"type": "subscribe", "sub": FEED, "feed": {"tag": self._tag}, "limit": 200, "rate": 20}
             subscribes = [self._subscribe(heard) for heard in self.owed]
@@ -244,7 +250,7 @@ class Reader:
         for frame in frames:
             number, kind = frame.get("sub"), frame["type"]
             if not self.welcomed and kind not in ("welcome", "bye"):
-                self.ledger.problems.append(f"{self.ledger.name}: {kind} before the welcome")
+                self.ledger.problems.append(f"order: {self.ledger.name}: {kind} before the welcome")
             if number == FEED:
                 self.feed.take(frame)
             elif number is not None:
@@ -254,9 +260,9 @@ class Reader:
                 # what was wished for between the hello and the welcome
                 await self._send([self._subscribe(heard) for heard in self.owed if heard not in self._numbers.values()])
             elif kind in ("stale", "fresh"):
-                self.stale = kind == "stale"
+                self.ledger.stale = kind == "stale"
             elif kind == "error":
-                self.ledger.problems.append(f"{self.ledger.name}: {frame}")
+                self.ledger.problems.append(f"error: {self.ledger.name}: {frame}")
 
     async def _send(self, frames: list[Frame]) -> None:
         if not frames:

@@ -36,6 +36,7 @@ class Outcome:
     losses: int = 0
     resumes: int = 0
     gaps: int = 0
+    settled: bool = False  # the accounts could be compared: the house is as good as new
     problems: list[str] = field(default_factory=list)
 
     def line(self) -> str:
@@ -97,12 +98,12 @@ class Round:
         try:
             await self._play()
         except TimeoutError:
-            self.outcome.problems.append("a step took too long")
+            self.outcome.problems.append("stuck: a step took too long")
         finally:
             for reader in self.readers:
                 await reader.stop()
         self.outcome.took_s = time.monotonic() - began
-        self.outcome.problems += self._house.faults()
+        self.outcome.problems += [f"said: {line}" for line in self._house.faults()]
         return self.outcome
 
     async def _play(self) -> None:
@@ -121,6 +122,7 @@ class Round:
         if await self._until_told(audit):
             self.outcome.settled_s = time.monotonic() - mended
             await audit.compare()
+            self.outcome.settled = True
         audit.count()
 
     async def _submit(self) -> None:
@@ -150,7 +152,7 @@ class Round:
                     if status == 202:
                         break
                     if status != 503:
-                        self.outcome.problems.append(f"a submit was answered with {status} {job}")
+                        self.outcome.problems.append(f"http: a submit was answered with {status} {job}")
                 await asyncio.sleep(0.1)
         for reader in self.readers:
             await reader.watch([job["id"]])
@@ -162,7 +164,7 @@ class Round:
             with suppress(OSError, aiohttp.ClientError, TimeoutError):
                 status, body = await self._house.ask(node, "POST", f"/api/jobs/{job_id}/cancel")
                 if status not in (202, 409, 503):
-                    self.outcome.problems.append(f"a cancel was answered with {status} {body}")
+                    self.outcome.problems.append(f"http: a cancel was answered with {status} {body}")
 
     async def _until_told(self, audit: Audit) -> bool:
         """Until every reader knows every end: also of jobs whose submit was stored and not answered."""
@@ -176,12 +178,11 @@ class Round:
                 return True
         for reader in self.readers:
             for heard in reader.owed:
-                self.outcome.problems.append(
-                    f"{reader.ledger.name}: no end of {heard.job_id} within {AFTER_S:g} s: phase {heard.phase}, "
-                    f"cursor {heard.cursor}, stale {reader.stale}; the store has {await audit.state_of(heard.job_id)}"
-                )
+                what = f"no end of {heard.job_id} within {AFTER_S:g} s: phase {heard.phase}, cursor {heard.cursor}"
+                stored = f"stale {reader.ledger.stale}; the store has {await audit.state_of(heard.job_id)}"
+                self.outcome.problems.append(f"end lost: {reader.ledger.name}: {what}, {stored}")
         return False
 
     async def _until_all_told(self, deadline: float) -> None:
-        while time.monotonic() < deadline and any(reader.owed for reader in self.readers):  # noqa: ASYNC110  no event tells
+        while time.monotonic() < deadline and any(reader.owed for reader in self.readers):
             await asyncio.sleep(0.02)

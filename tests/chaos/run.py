@@ -20,8 +20,6 @@ from chaos.round import Outcome, Round
 
 # On a slow disk Redis postpones its writes, and kill -9 at that moment may lose some.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    "/dev/shm" if Path("/dev/shm").is_dir() else None
-)  # a slow disk makes Redis postpone its writes, and then kill -9 may lose some
 
 
 def fault_of(seed: int, number: int, kinds: list[str]) -> str:
@@ -30,8 +28,16 @@ def fault_of(seed: int, number: int, kinds: list[str]) -> str:
     return random.Random(f"{seed}/{row}").sample(kinds, len(kinds))[index]
 
 
+def by_kind(problems: list[str]) -> dict[str, list[str]]:
+    """Problems by what stands before their first colon."""
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        found.setdefault(problem.partition(":")[0], []).append(problem)
+    return found
+
+
 class Run:
-    """Plays rounds in one house; after a round that failed in a new one, and the old one's files stay."""
+    """Plays rounds in one house; after one that did not come to its end in a new one, and the old one's files stay."""
 
     def __init__(self, seed: int, kinds: list[str]) -> None:
         self.seed = seed
@@ -59,10 +65,12 @@ class Run:
         outcome = await Round(self._house, self.seed, number, fault_of(self.seed, number, self._kinds)).run()
         self.outcomes.append(outcome)
         print(f"seed {self.seed} {outcome.line()}", flush=True)
-        if outcome.problems:
-            for problem in outcome.problems[:30]:
+        for kind, problems in by_kind(outcome.problems).items():
+            for problem in problems[:3]:
                 print(f"  ! {problem}", flush=True)
-            print(f"  ! {len(outcome.problems)} problems; files in {self._house.folder}", flush=True)
+            print(f"  ! {kind}: {len(problems)}", flush=True)
+        if not outcome.settled:
+            print(f"  ! files in {self._house.folder}", flush=True)
             await self._house.stop()
             self._house = None
 
@@ -78,6 +86,8 @@ class Run:
             f"{sum(one.losses for one in done)} connections lost, {sum(one.resumes for one in done)} resumes, "
             f"{sum(one.gaps for one in done)} gaps; slowest {max((one.settled_s for one in done), default=0):.1f} s"
         )
+        kinds = Counter(kind for one in done for kind in by_kind(one.problems))
+        lines += [f"rounds with the problem {kind!r}: {count}" for kind, count in sorted(kinds.items())]
         return "\n".join(lines)
 
 
@@ -92,6 +102,8 @@ async def _main(options: argparse.Namespace) -> int:
         await run.play(options.first, options.rounds, time.monotonic() + options.seconds)
     except asyncio.CancelledError:
         print("interrupted")
+        print(run.table())
+        return 130
     print(run.table())
     return 1 if any(outcome.problems for outcome in run.outcomes) else 0
 

@@ -15,8 +15,9 @@
 --   workers          hash by worker id: packed list of its lanes {signature, QUEUE/TASK pairs, queues may be '*'}
 --   serves:PAIR      set of signatures that serve a QUEUE/TASK;  members:SIGNATURE  set of its workers
 --   idle:SIGNATURE   set of its workers that found less than they asked for
+--   watched:ID       string that expires: somebody looks at the job
 --   claim:WORKER     hash by signature: packed {request, ids} of the last claim, so that a repeated call answers the same
--- Channels: events (every change of every job), worker:WORKER (claim SIGNATURE, cancel ID, beat: for one process)
+-- Channels: events (every change of every job), worker:WORKER (claim SIGNATURE, cancel ID, watch IDS, beat)
 
 local P = KEYS[1] .. ':'
 local call = redis.call
@@ -191,21 +192,40 @@ local function trim_log(job, keep, keep_bytes)
   end
 end
 
+-- Redis may come back with half of a script's writes: log entries of which the job's fields do not tell. Take them as
+-- stored; they are this runner's own, for only a newer attempt changes offsets, and its token goes with the fields.
+local function adopt_torn_log(job, set)
+  local top = call('XREVRANGE', P .. 'log:' .. job.id, '+', '-', 'COUNT', 1)[1]
+  local offset = top and tonumber(string.match(top[1], '^%d+')) or 0
+  if offset > job.log_last then
+    job.log_last = offset
+    set.log_last = offset
+  end
+end
+
 -- Append the log entries of a report, and note in `set` what that changes in the job. Answers 'ok' and how many were
 -- new, or 'hole': then the store lacks offsets before `first`, and nothing was written. Entries the store has already
--- are passed over, so a report may come twice. `lost`: what the store lacks before `first` is gone for good and is
--- stored as a gap.
-local function append_log(job, set, first, entries, lost, keep, keep_bytes)
+-- are passed over, so a report may come twice. `lost`: what the store lacks between `known` and `first` is gone for good
+-- and is stored as a gap.
+local append_log
+function append_log(job, set, first, entries, lost, known, keep, keep_bytes)
   local key, added = P .. 'log:' .. job.id, 0
+  if job.log_last < known then adopt_torn_log(job, set) end
   if first > job.log_last + 1 then
-    if not lost then return #entries > 0 and 'hole' or 'ok', 0 end
+    if not lost or job.log_last < known then return 'hole', 0 end
     call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
     job.log_last = first - 1
     set.log_last = job.log_last
   end
   for i = job.log_last - first + 2, #entries do
-    job.log_last = first + i - 1
-    call('XADD', key, job.log_last .. '-0', 'e', entries[i])
+    local offset = first + i - 1
+    local answer = redis.pcall('XADD', key, offset .. '-0', 'e', entries[i])
+    if type(answer) == 'table' and answer.err then
+      adopt_torn_log(job, set)
+      if job.log_last < offset then error(answer.err) end
+      return append_log(job, set, first, entries, lost, known, keep, keep_bytes)
+    end
+    job.log_last = offset
     job.log_bytes = job.log_bytes + #entries[i]
     added = added + 1
   end

@@ -1,6 +1,6 @@
 -- End attempts: store the rest of the log, the verdict and the outcome, release the lease, announce; one step each.
 -- ARGV: packed list of {id, token, verdict, outcome or false, result_bytes or false, progress or false, warnings or
---       false, first offset, entries, whether older ones are lost}; log entries kept; log bytes kept
+--       false, first offset, entries, whether older ones are lost, offset after which they are}; log entries kept; log bytes kept
 --       verdict: succeeded, failed, cancelled; queued gives the job back (a new attempt that uses up none)
 -- Answers a packed list of {code, last offset stored}: 'ok' (also when this end was stored before), 'hole' (resend the
 -- log from last + 1 first), 'fenced' (another attempt or another's end has come; also a give-back that comes twice) or
@@ -19,7 +19,7 @@ end
 
 local out, items = {}, {}
 for i, given in ipairs(verdicts) do
-  local id, token, verdict, outcome, result_bytes, progress, warnings, first, entries, lost = unpack(given)
+  local id, token, verdict, outcome, result_bytes, progress, warnings, first, entries, lost, known = unpack(given)
   local job = load(id)
   if not job then
     out[i] = {'gone', 0}
@@ -29,7 +29,7 @@ for i, given in ipairs(verdicts) do
     out[i] = {'ok', job.log_last}
   else
     local set = {progress = progress or nil, warnings = warnings or nil, result_bytes = result_bytes or nil}
-    local code, added = append_log(job, set, first, entries, lost, keep, keep_bytes)
+    local code, added = append_log(job, set, first, entries, lost, known, keep, keep_bytes)
     if code == 'ok' then
       local was = settle(job, verdict, outcome, set)
       local from, new = announced(first, entries, added)
