@@ -2,6 +2,7 @@
 
 PORT ?= 8765
 PYTEST ?=
+WORKERS ?= 2
 
 BIN := .venv/bin
 RUNS := .venv/.installed-run
@@ -25,9 +26,9 @@ install: $(DEVELOPS) ## make .venv with all that developing needs
 run: $(RUNS) ## serve the examples in the foreground; PORT=8765
 	@exec $(BIN)/python run.py serve --tasks examples --port $(PORT)
 
-test: $(DEVELOPS) ## all tests; PYTEST="-k word" hands options on
+test: $(DEVELOPS) ## all tests; PYTEST="-k word" hands options on, WORKERS=0 runs one at a time
 	@if [ "$$CI" = true ] && [ -n "$(MISSING)" ]; then echo "$(LOUD)" >&2; exit 1; fi
-	$(BIN)/python -m pytest $(if $(CHROMIUM),,-m "not browser") $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(if $(CHROMIUM),,-m "not browser") $(PYTEST)
 	$(if $(and $(NODE),$(PAGE_TESTS)),node --test $(PAGE_TESTS))
 	@if [ -n "$(MISSING)" ]; then echo "$(LOUD)" >&2; fi
 
