@@ -86,6 +86,7 @@ class Client:
         """Tell of a job from now on. Of an `unborn` one, about to be submitted, only after `release`."""
         subscription = JobSubscription(number, topic, after=after, log=log, rate=rate, traffic=self._traffic)
         subscription.notify = partial(self._touch, subscription)
+        subscription.share(self._codec.name, self._codec.encode)
         self._traffic.subscriptions[subscription.kind] += 1
         self._hub.watch(topic, subscription, unborn=unborn)
         self.outbox.add(subscription, held=unborn)

@@ -89,7 +89,7 @@ class Outbox:
                 if frame is None:
                     self._rest(subscription, attention)
                     continue
-                batch.append(self._encode(frame))
+                batch.append(frame if isinstance(frame, bytes) else self._encode(frame))
                 room -= len(batch[-1])
                 if subscription.phase is Phase.ENDED:
                     self.pop(subscription.number)

@@ -5,7 +5,7 @@ topic says then, so a slow client costs one slot.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from server.cursor import Cursor, How, Resume, resume
@@ -16,6 +16,7 @@ from server.pace import Frame, Pace, Phase, nobody
 from server.protocol import DEFAULT_RATE, FrameType, GapReason
 from server.topic import Gap, Run, Topic, clipped
 
+MAX_ENCODED = 64  # frames kept for others at the same position
 MISSING = "no such job: it never was, was deleted, or has expired"
 
 
@@ -25,7 +26,9 @@ class JobSubscription:
     __slots__ = (
         "_after",
         "_caught_up",
+        "_codec",
         "_due_s",
+        "_encode",
         "_epoch",
         "_limit_log",
         "_offset",
@@ -64,6 +67,8 @@ class JobSubscription:
         self.notify: Callable[[], None] = nobody  # called by the hub when the topic has news
         self._after = after
         self._limit_log = log
+        self._codec = ""  # see `share`
+        self._encode: Callable[[Frame], bytes] | None = None
         self._caught_up = False  # it was read once because of that
         self._pace = Pace(rate)
         self._offset = 0  # the client has been told of the log up to here
@@ -83,7 +88,7 @@ class JobSubscription:
         """Seconds after the last `next` at which to ask again; None: when there is news."""
         return self._due_s
 
-    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
+    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | bytes | None:
         """The next frame of at most about `room` bytes, or None: then see `due_s` and `behind`."""
         self._due_s = None
         if self.phase is Phase.OPENING:
@@ -97,6 +102,23 @@ class JobSubscription:
         if self.phase is Phase.REPLAY:
             return self._replay(room)
         return self._live(now, room, hidden_s)
+
+    def share(self, codec: str, encode: Callable[[Frame], bytes]) -> None:
+        """From now on frames that are the same for all clients at one position are encoded once, and come as bytes."""
+        self._codec, self._encode = codec, encode
+
+    def _shared(self, key: tuple[Hashable, ...], make: Callable[[], Frame]) -> Frame | bytes:
+        """A frame that depends on nothing but the topic, `key` and the number of the subscription."""
+        if self._encode is None or self.phase is not Phase.LIVE:
+            return make()  # in a replay everybody is somewhere else
+        encoded = self.topic.encoded
+        if len(encoded) >= MAX_ENCODED:
+            encoded.clear()
+        key = (self._codec, self.number, self._offset, *key)
+        data = encoded.get(key)
+        if data is None:
+            data = encoded[key] = self._encode(make())
+        return data
 
     def catch_up(self) -> None:
         """The job was read from the store because this subscription was `ahead`: whatever it says now holds."""
@@ -197,7 +219,7 @@ class JobSubscription:
     def _wants_log(self) -> bool:
         return self._limit_log != "none"
 
-    def _replay(self, room: int) -> Frame | None:
+    def _replay(self, room: int) -> Frame | bytes | None:
         job = self.topic.job
         assert job is not None
         if self._wants_log and self._offset < min(self._replay_to, self._tail(job)):
@@ -205,7 +227,7 @@ class JobSubscription:
         self.phase = Phase.LIVE
         return self._frame(FrameType.LIVE)
 
-    def _log(self, room: int) -> Frame | None:
+    def _log(self, room: int) -> Frame | bytes | None:
         """The next piece of the log, from what was read or from the ring."""
         while self._runs and not self._runs[0].first <= self._offset + 1 <= self._runs[0].last:
             self._runs.popleft()  # told from elsewhere meanwhile, or asked for before a new beginning
@@ -225,7 +247,7 @@ class JobSubscription:
             **{"from": first, "to": last, "why": why.value, "cursor": self._cursor(self._version)},
         )
 
-    def _entries(self, run: Run, room: int) -> Frame:
+    def _entries(self, run: Run, room: int) -> Frame | bytes:
         start = self._offset + 1 - run.first
         count, size = 0, 0
         for entry in run.entries[start:]:
@@ -236,18 +258,22 @@ class JobSubscription:
             self._runs.appendleft(run)
         first = self._offset + 1
         self._offset += count
+        version = self._version
         if self.phase is Phase.REPLAY:
             self._traffic.replayed += count
-        return self._frame(
-            FrameType.LOG,
-            first=first,
-            entries=[entry.value for entry in run.entries[start : start + count]],
-            cursor=self._cursor(self._version),
+        return self._shared(
+            ("log", first, version),
+            lambda: self._frame(
+                FrameType.LOG,
+                first=first,
+                entries=[entry.value for entry in run.entries[start : start + count]],
+                cursor=self._cursor(version),
+            ),
         )
 
     # live
 
-    def _live(self, now: float, room: int, hidden_s: float | None) -> Frame | None:
+    def _live(self, now: float, room: int, hidden_s: float | None) -> Frame | bytes | None:
         job = self.topic.job
         assert job is not None
         tail = self._tail(job)
@@ -268,14 +294,17 @@ class JobSubscription:
             self._pace.last = now
         return frame
 
-    def _update(self, job: Job, now: float, owes_log: bool) -> Frame:
+    def _update(self, job: Job, now: float, owes_log: bool) -> Frame | bytes:
         self._version = job.version
         if self.topic.changes > self._seen + 1:
             self._traffic.conflated += self.topic.changes - self._seen - 1
         self._seen = self.topic.changes
         if not owes_log:
             self._pace.last = now
-        return self._frame(FrameType.UPDATE, job=job.summary(), cursor=self._cursor(job.version))
+        return self._shared(
+            ("update",),
+            lambda: self._frame(FrameType.UPDATE, job=job.summary(), cursor=self._cursor(job.version)),
+        )
 
     def _end(self, job: Job) -> Frame | None:
         if self.topic.outcome is None:

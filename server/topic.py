@@ -1,7 +1,7 @@
 """What a node knows of one watched job: its newest summary, and the end of its log. Pure."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +143,7 @@ class Ring:
 class Topic:
     """One watched job, shared by all who watch it on this node."""
 
-    __slots__ = ("changes", "id", "job", "loading", "missing", "outcome", "ring")
+    __slots__ = ("changes", "encoded", "id", "job", "loading", "missing", "outcome", "ring")
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id
@@ -153,6 +153,7 @@ class Topic:
         self.ring = Ring()
         self.loading = False
         self.changes = 0  # summaries taken in
+        self.encoded: dict[tuple[Hashable, ...], bytes] = {}  # frames of this version, for clients at one position
 
     @property
     def loaded(self) -> bool:
@@ -179,6 +180,7 @@ class Topic:
             if answer.how is How.RESET:  # other entries have taken the place of some that are held
                 self.ring.rewind(answer.offset)
         self.job = job
+        self.encoded.clear()
         self.changes += 1
         self.ring.rewind(job.offset)
         return True

@@ -539,3 +539,33 @@ TestWhateverHappensAClientHasTheLogOnceAndInOrder = Watch.TestCase
 TestWhateverHappensAClientHasTheLogOnceAndInOrder.settings = settings(
     max_examples=200, stateful_step_count=40, deadline=None
 )
+
+
+# frames that many share
+
+
+def sharing(number, topic):
+    """A live subscription of a client that takes encoded frames."""
+    subscription = JobSubscription(number, topic, log="all")
+    take(subscription)
+    subscription.share("msgpack", MSGPACK.encode)
+    return subscription
+
+
+def test_clients_at_one_position_get_the_very_same_bytes():
+    topic = topic_of(offset=2)
+    first, second, other = sharing(1, topic), sharing(1, topic), sharing(2, topic)
+    topic.apply(job(version=150, offset=2))
+    frames = [subscription.next(5.0, 60_000) for subscription in (first, second, other)]
+    assert frames[0] is frames[1]
+    assert [MSGPACK.decode(frame)["sub"] for frame in frames] == [1, 1, 2]
+
+
+def test_a_new_version_is_encoded_anew():
+    topic = topic_of(offset=2)
+    subscription = sharing(1, topic)
+    told = []
+    for version in (150, 160):
+        topic.apply(job(version=version, offset=2))
+        told.append(MSGPACK.decode(subscription.next(float(version), 60_000))["cursor"])
+    assert told == ["s1-1.150.2", "s1-1.160.2"]
