@@ -240,7 +240,7 @@ class Node:
             return Unavailable("Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)")
         if self._link is not None and not self._link.up:
             return Unavailable("the Pub/Sub link to Redis is down")
-        return None
+        return self.queue.turned_away(within_s=2 * self.settings.beat_s)
 
     def _refusing(self) -> Unavailable | None:
         return Unavailable("this node is draining", after_s=5.0) if self.draining else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class Queue:
         self._settings = settings
         self._metrics = metrics
         self._new_id = ULIDGenerator(policy=LaxMonotonicPolicy())
+        self._turned_away: tuple[Unavailable, float] | None = None  # the last submit, and when (monotonic)
         self.refusing: Callable[[], Unavailable | None] = lambda: None  # why nothing is accepted now
 
     async def submit(self, submission: Submission, *, born: Callable[[Topic], None] | None = None) -> Job:
@@ -84,12 +86,23 @@ class Queue:
         topic = self._hub.topic(new.id)
         if born is not None:
             born(topic)
-        (answer,) = await self._broker.submit([new])
+        try:
+            (answer,) = await self._broker.submit([new])
+        except Unavailable as error:
+            self._turned_away = (error, time.monotonic())
+            raise
+        self._turned_away = None
         if isinstance(answer, WindsockError):
             raise answer
         self._metrics.submits["accepted"] += 1
         self._hub.seed(topic, answer)
         return answer
+
+    def turned_away(self, within_s: float) -> Unavailable | None:
+        """Why the store refused the last submit, if that is not longer ago: near a full memory a beat may still fit."""
+        if self._turned_away is None or time.monotonic() - self._turned_away[1] > within_s:
+            return None
+        return self._turned_away[0]
 
     async def get(self, job_id: str) -> JobDetail:
         """A job with everything.

@@ -323,12 +323,12 @@ def test_a_full_redis_refuses_submits_and_lets_jobs_end(processes: Processes) ->
     for job_id in ended:
         server.end(job_id)
     held: list[str] = []
-    for size in (900_000, 50_000, 3_000):
-        while (answer := _submit_later(server, size)).status == 202:
-            held.append(answer.body["id"])
 
     def refusals() -> list[Answer] | None:
-        """Of a submit and of readyz, once not even the smallest job fits."""
+        """Of a submit and of readyz, once not even the smallest job fits: the ended jobs are given up before that."""
+        for size in (900_000, 50_000, 3_000):
+            while (answer := _submit_later(server, size)).status == 202:
+                held.append(answer.body["id"])
         submit, ready = _submit_later(server, 1), server.get("/readyz")
         held.extend([submit.body["id"]] if submit.status == 202 else [])
         return [submit, ready] if submit.status != 202 and ready.status != 200 else None
