@@ -22,7 +22,6 @@ from server.settings import Settings
 from server.topic import Gap, Run, Topic
 from server.vigil import BATCH, Vigil
 from server.watcher import Watcher, tell
-from server.window import Match, Window
 
 log = logging.getLogger("windsock.hub")
 LOST_BEATS = 3  # a job that ran is missed so long before its watchers are told that it is gone
@@ -91,18 +90,6 @@ class Hub:
             held[1].pop(watcher, None)
             if not held[1]:
                 del self._topics[topic.id]
-
-    def window(self, match: Match, limit: int) -> Window:
-        """The window of a feed."""
-        return self.feeds.window(match, limit)
-
-    def follow(self, window: Window, watcher: Watcher) -> None:
-        """Be told of a feed."""
-        self.feeds.follow(window, watcher)
-
-    def unfollow(self, window: Window, watcher: Watcher) -> None:
-        """Be told no more."""
-        self.feeds.unfollow(window, watcher)
 
     def join(self, audience: Audience) -> None:
         """Be told `stale` and `fresh`."""

@@ -1,6 +1,6 @@
 """The job: its states, the transitions they allow, and the summary everyone sees. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -158,16 +158,3 @@ class JobDetail:
                 return {"result_bytes": self.result_bytes}
             return {"result": self.result, "result_bytes": self.result_bytes}
         return {"error": self.error} if self.error is not None else {}
-
-
-def with_state(job: Job, state: JobState, version: int) -> Job:
-    """The job one step on.
-
-    Raises:
-        ValueError: the step is not allowed, or the version does not grow.
-    """
-    if state not in ALLOWED[job.state]:
-        raise ValueError(f"a job cannot go from {job.state} to {state}")
-    if version <= job.version:
-        raise ValueError(f"version {version} does not follow {job.version}")
-    return replace(job, state=state, version=version)

@@ -77,12 +77,12 @@ async def test_who_submits_and_watches_hears_it_often_from_the_first_word_on(nod
 
 @pytest.mark.gen_test(timeout=20)
 async def test_a_feed_shows_a_job_moving_once_a_second(node, reports):
-    window, ear = node.hub.window(Match(), 10), Ear()
-    node.hub.follow(window, ear)
+    window, ear = node.hub.feeds.window(Match(), 10), Ear()
+    node.hub.feeds.follow(window, ear)
     await chatting(node)
     assert await reports.within(2.5) in (2, 3)
     assert window.jobs[0].progress["done"] > 50
-    node.hub.unfollow(window, ear)
+    node.hub.feeds.unfollow(window, ear)
 
 
 @pytest.mark.gen_test(timeout=20)

@@ -97,8 +97,8 @@ async def test_a_job_that_does_not_exist_is_missing(node):
 async def test_a_missed_message_is_noticed_at_the_next_one_and_made_good(node, submit):
     job = await submit(delay_s=60)
     ear, topic = watch(node, job)
-    window = node.hub.window(Match(), 10)
-    node.hub.follow(window, ear)
+    window = node.hub.feeds.window(Match(), 10)
+    node.hub.feeds.follow(window, ear)
     await eventually(lambda: topic.loaded and window.loaded)
     await submit(delay_s=60)
     await eventually(lambda: node.hub._seq is not None)
@@ -110,7 +110,7 @@ async def test_a_missed_message_is_noticed_at_the_next_one_and_made_good(node, s
     await eventually(lambda: topic.job.ended)
     await eventually(lambda: window.counts == {**window.counts, "cancelled": 1, "scheduled": 2})
     node.hub.unwatch(topic, ear)
-    node.hub.unfollow(window, ear)
+    node.hub.feeds.unfollow(window, ear)
 
 
 @pytest.mark.gen_test
@@ -157,8 +157,8 @@ async def test_what_is_being_read_while_something_is_missed_is_read_again(node, 
     monkeypatch.setattr(node.broker, "detail", lambda *args: held(real_detail, *args))
     monkeypatch.setattr(node.broker, "page", lambda *args, **named: held(real_page, *args, **named))
     ear, topic = watch(node, job)
-    window = node.hub.window(Match(), 10)
-    node.hub.follow(window, ear)
+    window = node.hub.feeds.window(Match(), 10)
+    node.hub.feeds.follow(window, ear)
     await eventually(lambda: len(reads) == 2)
     node.hub.on_down("cut")
     with Deaf(node) as deaf:
@@ -171,7 +171,7 @@ async def test_what_is_being_read_while_something_is_missed_is_read_again(node, 
     assert window.generation == 1
     assert not node.hub._reads.outdated
     node.hub.unwatch(topic, ear)
-    node.hub.unfollow(window, ear)
+    node.hub.feeds.unfollow(window, ear)
 
 
 @pytest.mark.expects_log("a read failed")
@@ -221,8 +221,8 @@ async def test_a_lost_message_that_nothing_follows_is_repaired_by_a_second_look(
     node = await nodes.start(often)
     job = await node.queue.submit(Submission(task="add", args={"a": 1}, delay_s=60))
     ear, topic = watch(node, job)
-    window = node.hub.window(Match(), 10)
-    node.hub.follow(window, ear)
+    window = node.hub.feeds.window(Match(), 10)
+    node.hub.feeds.follow(window, ear)
     await eventually(lambda: topic.loaded and window.loaded)
     with Deaf(node) as deaf:
         await node.queue.cancel(job.id)
@@ -231,7 +231,7 @@ async def test_a_lost_message_that_nothing_follows_is_repaired_by_a_second_look(
         await eventually(lambda: window.counts["cancelled"] == 1 and window.jobs[0].ended)
     assert window.generation == 1  # followers keep what they have
     node.hub.unwatch(topic, ear)
-    node.hub.unfollow(window, ear)
+    node.hub.feeds.unfollow(window, ear)
 
 
 @pytest.mark.gen_test
