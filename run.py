@@ -11,7 +11,9 @@ import click
 from pydantic import ValidationError
 
 from cli.main import COMMANDS
+from server import logs
 from server.errors import StartupError
+from server.lifeline import Lifeline, Standing
 from server.settings import PREFIX, Settings
 from server.version import __version__
 
@@ -64,11 +66,14 @@ DOOR_FLAGS = flags(
     flag("port", type=int),
     flag("insecure", is_flag=True),
     flag("allow_host", multiple=True, metavar="NAME"),
+    flag("allow_origin", multiple=True, metavar="ORIGIN"),
     click.option(
         "--no-worker", is_flag=True, envvar=PREFIX + "NO_WORKER", help=f"Run no jobs here. [env: {PREFIX}NO_WORKER]"
     ),
 )
 WORK_FLAGS = flags(
+    flag("workers", type=int),
+    flag("worker_jobs", type=int),
     flag("tasks", multiple=True, metavar="MODULE|FILE|FOLDER"),
     flag("redis", metavar="URL"),
     flag("data_dir", metavar="FOLDER"),
@@ -77,6 +82,7 @@ WORK_FLAGS = flags(
     flag("queues", "--queue", multiple=True, metavar="NAME"),
     flag("slots", type=int),
     flag("threads", type=int),
+    flag("processes", type=int),
     flag("drain_s", type=float, metavar="SECONDS"),
     flag("files", metavar="FOLDER"),
     flag("fetch_private", is_flag=True),
@@ -107,12 +113,14 @@ def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
 
     Without --redis a private redis-server is started in --data-dir, which must belong to one server at a time.
     SIGTERM and Ctrl-C drain: running jobs get --drain seconds, then they are given back and run again at the next
-    start. A second signal stops at once.
+    start. A second signal stops at once. With --workers jobs run in so many processes beside this one, which SIGUSR1
+    replaces one after the other.
 
     \b
     Examples:
       windsock serve --tasks myapp.tasks --tasks jobs/
       windsock serve --tasks examples --port 9000 --slots 20
+      windsock serve --tasks myapp.tasks --workers 4 --worker-jobs 10000
       windsock serve --tasks myapp.tasks --redis redis://10.0.0.5/0 --no-worker
     """
     from handlers.serve import serve as serving  # noqa: PLC0415  the client's commands start without the server
@@ -123,19 +131,45 @@ def serve(no_worker: bool, verbose: bool, **given: Any) -> None:
 
 @main.command()
 @WORK_FLAGS
-def worker(verbose: bool, **given: Any) -> None:
+@click.option("--child", type=(int, str, int, int), hidden=True)
+def worker(verbose: bool, child: tuple[int, str, int, int] | None, **given: Any) -> None:
     """Run jobs, without HTTP.
 
     Give it the --redis the servers have; or the --data-dir of a server on this machine, to join its private Redis.
+    With --workers or --worker-jobs jobs run in so many processes (one by default) that are started again when they
+    die, and that SIGUSR1 replaces one after the other; this one keeps them. SIGTERM and Ctrl-C drain, a second signal
+    stops at once.
 
     \b
     Examples:
       windsock worker --tasks myapp.tasks --redis redis://10.0.0.5/0 --slots 50
+      windsock worker --tasks myapp.tasks --redis redis://10.0.0.5/0 --workers 4 --worker-jobs 10000
       windsock worker --tasks examples --data-dir .windsock
     """
-    from handlers.serve import work as working  # noqa: PLC0415
+    if child is not None:
+        return _work_for_parent(Lifeline(*child), verbose, **given)
+    from handlers.serve import keep, work  # noqa: PLC0415
 
-    _run(working(_settings(**given), lambda node: click.echo(f"worker {node} takes jobs")), verbose)
+    settings = _settings(**given)
+    if settings.workers or settings.worker_jobs:
+        settings = settings.model_copy(update={"workers": settings.workers or 1})
+        told = f"takes jobs in {settings.workers} process" + ("es" if settings.workers > 1 else "")
+        _run(keep(settings, lambda node: click.echo(f"worker {node} {told}")), verbose)
+    else:
+        _run(work(settings, lambda node: click.echo(f"worker {node} takes jobs")), verbose)
+    return None
+
+
+def _work_for_parent(lifeline: Lifeline, verbose: bool, **given: Any) -> None:
+    """As one of the worker processes that a server or another worker keeps."""
+    lifeline.hold()
+    from setproctitle import setproctitle  # noqa: PLC0415
+
+    from handlers.serve import work  # noqa: PLC0415
+
+    settings = _settings(**given)
+    setproctitle(f"windsock worker {lifeline.number} ({settings.name})")
+    _run(work(settings, lambda _: lifeline.say(Standing.READY), lifeline), verbose)
 
 
 def _settings(**given: Any) -> Settings:
@@ -150,10 +184,7 @@ def _settings(**given: Any) -> Settings:
 
 
 def _run(life: Any, verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    logging.getLogger("windsock").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logs.configure(logging.WARNING, logging.DEBUG if verbose else logging.INFO)
     try:
         asyncio.run(life)
     except StartupError as error:

@@ -30,3 +30,11 @@ async def forever(progress: Progress) -> None:
     """Waits to be cancelled."""
     progress.update(0)
     await asyncio.Event().wait()
+
+
+@task
+async def ticks(seconds: int, progress: Progress) -> None:
+    """Tells its progress four times a second."""
+    for step in range(4 * seconds):
+        progress.update(step, 4 * seconds, unit="steps")
+        await asyncio.sleep(0.25)

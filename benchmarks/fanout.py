@@ -1,127 +1,125 @@
-"""One job, many watchers: server CPU for each delivered frame, latency, memory of idle connections.
+"""Fan-out of Windsock and of its peers, in one run: server CPU for each delivered update, latency, idle connections.
 
-Server and client are processes of their own, on loopback; the client only reads bytes and counts messages. Stops by
-itself. `python benchmarks/fanout.py [WATCHERS]`.
+The server is alone on the first core; clients, publishers, workers and Redis are on the others. A scenario is asked of
+all contestants, one after the other, before the next begins, so that a noisy minute hits neighbours alike. Ends by
+itself; loopback only. The report goes to stdout as Markdown, progress to stderr.
 """
 
-import asyncio
-import json
+import argparse
 import os
-import selectors
-import socket
+import platform
+import resource
+import signal
+import subprocess
 import sys
 import time
 
-from processes import Folder, Http, Process, percentile, serve
+from fanout_measure import Contestant, FanOut, Idle, fan_out, idle
+from fanout_peers import PEERS_KNOWN, Missing, versions
+from fanout_running import CORES, PINNED, cores_cpu_s
+from fanout_scenarios import QUICK, SCENARIOS, Scenario
+from fanout_table import Cell, fan_out_table, idle_table
+from fanout_windsock import Windsock
+from processes import Folder
 
-HELLO = b'[{"type":"hello","subscribe":[{"sub":1,"job":"%s","rate":20}]}]'
-SECONDS = 10
-PAUSE_S = 0.1
+CONTESTANTS: dict[str, Contestant] = {one.name: one for one in (Windsock(), *PEERS_KNOWN)}
+MEASURE_S, QUICK_S = 6.0, 2.0
+LOOK_S, QUIET = 3.0, 0.05
 
 
-def client_frame(payload: bytes) -> bytes:
-    """A masked text frame (RFC 6455, section 5.2), with a mask of zeros."""
-    size = len(payload)
-    head = bytes((0x81, 0x80 | size)) if size < 126 else bytes((0x81, 0x80 | 126)) + size.to_bytes(2)
-    return head + b"\0\0\0\0" + payload
+def say(words: str) -> None:
+    """Progress, beside the report."""
+    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
 
 
-def connect(host: str, port: int, hello: bytes) -> socket.socket:
-    """An upgraded connection that has said hello."""
-    sock = socket.create_connection((host, port))
-    sock.sendall(
-        f"GET /api/stream HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-        "Sec-WebSocket-Protocol: windsock.v1.json\r\n\r\n".encode()
+def measure(contestant: Contestant, scenario: Scenario, folder: str, seconds: float) -> Cell:
+    """A cell, or why there is none."""
+    try:
+        cell = fan_out(contestant, scenario, folder, seconds) if scenario.rate else idle(contestant, scenario, folder)
+    except Missing as missing:
+        say(f"*** {contestant.name} IS SKIPPED: {missing} ***")
+        return f"skipped: {missing}"
+    except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+        say(f"*** {contestant.name} FAILED: {error} ***")
+        return f"failed: {' '.join(str(error).split())}"[:120]
+    say(f"  {contestant.name}: {shown(cell)}")
+    return cell
+
+
+def shown(cell: FanOut | Idle) -> str:
+    """A cell in a line of progress."""
+    if isinstance(cell, FanOut):
+        return f"{cell.cpu_us:.2f} µs, {cell.p50_ms:.1f} / {cell.p99_ms:.1f} ms, {cell.updates_s:,.0f}/s"
+    return f"{cell.memory_kib:.1f} KiB, {cell.handshakes_s:,.0f} handshakes/s"
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="three scenarios, 2 s each; under three minutes")
+    parser.add_argument("--only", metavar="NAMES", help=f"some of {','.join(CONTESTANTS)}")
+    parser.add_argument("--scenario", metavar="NAMES", help=f"some of {','.join(one.name for one in SCENARIOS)}")
+    given = parser.parse_args()
+    for names, known in ((given.only, set(CONTESTANTS)), (given.scenario, {one.name for one in SCENARIOS})):
+        if unknown := set((names or "").split(",")) - known - {""}:
+            parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    return given
+
+
+def chosen(given: argparse.Namespace) -> tuple[list[Contestant], list[Scenario]]:
+    """Who is measured, and in what."""
+    known = QUICK if given.quick and not given.scenario else SCENARIOS
+    contestants = [one for name, one in CONTESTANTS.items() if not given.only or name in given.only.split(",")]
+    return contestants, [one for one in known if not given.scenario or one.name in given.scenario.split(",")]
+
+
+def make_room() -> None:
+    """As many open files as are allowed, for the servers too; this process goes where the clients are."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if PINNED:
+        os.sched_setaffinity(0, CORES[1:])
+    else:
+        say("*** one core only: clients and server disturb each other ***")
+
+
+def busy() -> float:
+    """The part of all cores that somebody else keeps busy, before anything is started."""
+    before = cores_cpu_s(CORES)
+    time.sleep(LOOK_S)
+    found = (cores_cpu_s(CORES) - before) / LOOK_S / len(CORES)
+    if found > QUIET:
+        say(f"*** others keep {found:.0%} of this machine busy: latencies mean little, CPU times are too high ***")
+    return found
+
+
+def head(contestants: list[Contestant], others: float) -> str:
+    """What stands above the tables."""
+    return (
+        "# Fan-out against peers: one run\n\n"
+        "What was done, and what the columns mean: [README.md](README.md).\n\n"
+        f"- {time.strftime('%Y-%m-%d %H:%M')}, {platform.machine()}, {len(CORES)} cores; at first others kept them"
+        f" {others:.0%} busy\n"
+        f"- Python {platform.python_version()}, {versions()}\n"
+        f"- {'; '.join(f'{one.name}: {one.what}' for one in contestants)}\n"
     )
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += sock.recv(4096)
-    if b" 101 " not in data.split(b"\r\n", 1)[0]:
-        raise RuntimeError(f"refused: {data[:200]!r}")
-    sock.sendall(client_frame(hello))
-    sock.setblocking(False)
-    return sock
-
-
-class Watchers:
-    """Many sockets that read; every message is counted, and the time stamp in it compared with now."""
-
-    def __init__(self, url: str, job: str, count: int) -> None:
-        host, port = url.removeprefix("http://").split(":")
-        self._selector = selectors.DefaultSelector()
-        self.messages = 0
-        self.late: list[float] = []
-        self.sockets = [connect(host, int(port), HELLO % job.encode()) for _ in range(count)]
-        for sock in self.sockets:
-            self._selector.register(sock, selectors.EVENT_READ)
-
-    def read_for(self, seconds: float, count: bool = True) -> None:
-        """Read whatever comes."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                data = key.fileobj.recv(65536)  # type: ignore[union-attr]
-                if not data:
-                    raise RuntimeError("the server has hung up")
-                if count:
-                    self._note(data)
-
-    def _note(self, data: bytes) -> None:
-        found = data.count(b'"type":"update"')
-        self.messages += found
-        if found and self.messages % 50 == 0:  # one in fifty: the client must not be what is measured
-            at = data.rindex(b'"done":') + 7
-            self.late.append(time.time() - int(data[at : data.index(b",", at)]) / 1e9)
-
-
-async def submit(url: str, seconds: float) -> str:
-    """A job that says what time it is, ten times a second."""
-    http = await Http(url).open()
-    args = {"count": int(seconds / PAUSE_S), "pause_s": PAUSE_S}
-    job: str = json.loads(await http.post("/api/jobs", json.dumps({"task": "stamps", "args": args}).encode()))["id"]
-    http.close()
-    return job
-
-
-def measure(server: Process, watchers_count: int) -> None:
-    """One row."""
-    before = server.memory_mib()
-    job = asyncio.run(submit(server.url, SECONDS + 20))
-    began = time.monotonic()
-    watchers = Watchers(server.url, job, watchers_count)
-    took = time.monotonic() - began
-    watchers.read_for(2.0, count=False)
-    held = server.memory_mib() - before
-    cpu = server.cpu_s()
-    watchers.read_for(SECONDS)
-    cpu = server.cpu_s() - cpu
-    frames = max(1, watchers.messages)
-    print(
-        f"| {watchers_count:,} | {cpu / frames * 1e6:.1f} µs | {percentile(watchers.late, 0.5) * 1e3:.1f} /"
-        f" {percentile(watchers.late, 0.99) * 1e3:.1f} ms | {frames / SECONDS:,.0f}/s |"
-        f" {held * 1024 / watchers_count:.1f} KiB | {watchers_count / took:,.0f}/s |",
-        flush=True,
-    )
-    for sock in watchers.sockets:
-        sock.close()
 
 
 def main() -> None:
-    """Rows for the numbers of watchers given."""
-    counts = [int(word) for word in sys.argv[1:]] or [100, 1000]
-    if hasattr(os, "sched_setaffinity") and os.cpu_count() == 2:
-        os.sched_setaffinity(0, {1})
-    print("| watchers | server CPU per frame | p50 / p99 | frames | memory per connection | handshakes |")
-    print("|---|---|---|---|---|---|")
-    for count in counts:
-        with Folder() as folder:
-            os.environ["WINDSOCK_CONNECTIONS_PER_ADDRESS"] = "20000"
-            server = serve(folder)
-            if hasattr(os, "sched_setaffinity") and os.cpu_count() == 2:
-                os.sched_setaffinity(server.popen.pid, {0})
-            measure(server, count)
-            server.stop()
+    """All cells, then the report."""
+    given = options()
+    contestants, scenarios = chosen(given)
+    make_room()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends too
+    report = [head(contestants, busy())]
+    seconds = QUICK_S if given.quick else MEASURE_S
+    with Folder() as folder:
+        for scenario in scenarios:
+            say(scenario.title)
+            cells = {one.name: measure(one, scenario, folder, seconds) for one in contestants}
+            table = fan_out_table if scenario.rate else idle_table
+            report.append(f"## {scenario.title}\n\n{table(cells)}")
+    print("\n".join(report), end="")
 
 
 if __name__ == "__main__":

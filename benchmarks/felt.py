@@ -1,63 +1,18 @@
-"""What a person feels: submit, update → client, submit → end, cancel, a killed worker. `make bench` runs it.
+"""What a person feels: submit, update → client, submit → end, cancel, a killed worker, a restart. `make bench` runs it.
 
-Everything goes to loopback and stops by itself, in about a minute. Figures of a run are in README.md beside this file.
+Everything goes to loopback and stops by itself, in about two minutes. Figures of a run are in README.md beside this
+file.
 """
 
 import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Callable
-from typing import Any
 
-from processes import TASKS, Folder, Http, Process, percentile, serve
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
-
-Row = tuple[str, str, str]
-ROWS: list[Row] = []
-
-
-def row(what: str, measured: str, must: str) -> None:
-    """Keep a figure for the table, and show it at once."""
-    ROWS.append((what, measured, must))
-    print(f"{what:58} {measured:>24}   must: {must}", flush=True)
-
-
-def both(values: list[float]) -> str:
-    """p50 / p99 in ms of values in seconds."""
-    return f"{percentile(values, 0.5) * 1e3:.2f} / {percentile(values, 0.99) * 1e3:.2f} ms"
-
-
-class Watcher:
-    """A WebSocket client that says hello and reads frames."""
-
-    @classmethod
-    async def open(cls, url: str) -> "Watcher":
-        """Connect and greet."""
-        self = cls()
-        request = HTTPRequest(url.replace("http", "ws") + "/api/stream")
-        self.connection: WebSocketClientConnection = await websocket_connect(request, subprotocols=["windsock.v1.json"])
-        await self.send({"type": "hello"})
-        self.frames: list[dict[str, Any]] = []
-        await self.until(lambda frame: frame["type"] == "welcome")
-        return self
-
-    async def send(self, *frames: dict[str, Any]) -> None:
-        """One message."""
-        await self.connection.write_message(json.dumps(frames))
-
-    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The next frame that is wanted; the others are dropped."""
-        while True:
-            while self.frames:
-                frame = self.frames.pop(0)
-                if wanted(frame):
-                    return frame
-            message = await asyncio.wait_for(self.connection.read_message(), 30)
-            if message is None:
-                raise RuntimeError("the server has hung up")
-            self.frames += json.loads(message)
+from felt_crowd import among, storm
+from felt_table import both, row, show
+from felt_watcher import Watcher
+from processes import TASKS, Folder, Http, Process, serve
 
 
 async def submits(folder: str) -> None:
@@ -92,25 +47,10 @@ async def submits(folder: str) -> None:
 async def updates(url: str) -> None:
     """progress.update → client, on an idle node, each one the first after a pause."""
     watcher = await Watcher.open(url)
-    args = {"count": 200, "pause_s": 0.06}
-    await watcher.send({"type": "submit", "id": 1, "task": "stamps", "args": args, "sub": 1})
-    late: list[float] = []
-    while True:
-        frame = await watcher.until(lambda frame: frame["type"] in ("update", "end"))
-        if frame["type"] == "end":
-            break
-        if frame["job"]["progress"]:
-            late.append(time.time() - frame["job"]["progress"]["done"] / 1e9)
-    rate_20 = {"type": "subscribe", "sub": 2, "rate": 20}
-    answer = await (await Http(url).open()).post("/api/jobs", json.dumps({"task": "stamps", "args": args}).encode())
-    await watcher.send({**rate_20, "job": json.loads(answer)["id"]})
-    late = []
-    while True:
-        frame = await watcher.until(lambda frame: frame["type"] in ("update", "end"))
-        if frame["type"] == "end":
-            break
-        late.append(time.time() - frame["job"]["progress"]["done"] / 1e9)
-    row("update → one client, idle node, p50 / p99", both(late), "3 / 10 ms")
+    body = json.dumps({"task": "stamps", "args": {"count": 200, "pause_s": 0.06}}).encode()
+    answer = await (await Http(url).open()).post("/api/jobs", body)
+    await watcher.send({"type": "subscribe", "sub": 1, "job": json.loads(answer)["id"], "rate": 20})
+    row("update → one client, idle node, p50 / p99", both(await watcher.late()), "3 / 10 ms")
     watcher.connection.close()
 
 
@@ -141,7 +81,7 @@ async def cancels(url: str) -> None:
         await watcher.send({"type": "cancel", "id": 1000 + number, "job": frame["job"]["id"]})
         await watcher.until(lambda frame: frame["type"] == "end")
         times.append(time.perf_counter() - began)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.15)  # two commands each time, and a connection may send 20 a second
     row("cancel → end at the client, p50 / p99", both(times), "20 / 100 ms")
     watcher.connection.close()
 
@@ -208,13 +148,13 @@ async def main() -> None:
         row("idle node, memory", f"{server.memory_mib():.0f} MiB", "60 MiB")
         for measure in (updates, ends, cancels):
             await measure(server.url)
+        for watchers in (100, 1000):
+            await among(watchers, server.url)
         server.stop()
-    for life in (submits, drain, crash):
+    for life in (submits, drain, crash, storm):
         with Folder() as folder:
             await life(folder)
-    print("\n| what | measured | must |\n|---|---|---|")
-    for what, measured, must in ROWS:
-        print(f"| {what} | {measured} | {must} |")
+    show()
 
 
 if __name__ == "__main__":

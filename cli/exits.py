@@ -2,8 +2,9 @@
 
 CliError            one line on stderr, never a traceback
 ├── BadUsage        2   what was typed cannot be
-├── Refused         2   the server said no (404, 409, 422 …): the same again gets the same answer
-└── Unreachable     4   nobody answers, or not now (429, 5xx): trying again later may help
+├── NoProfile       2   there is none, or it did not come
+├── SaidNo          2   the server said no (404, 409, 422 …): the same again gets the same answer
+└── NotNow          4   nobody answers, or not now (429, 5xx): trying again later may help
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import IO, Any, ClassVar
 import click
 
 from cli.safe import safe
+from windsock.errors import Busy, Error, Refused, Unreachable
 
 
 class Exit(IntEnum):
@@ -34,16 +36,27 @@ Exit codes:
   2    wrong usage, or refused by the server (404, 409, 422)
   3    a watched job was cancelled
   4    no server answers, or it cannot serve now (429, 5xx)
-  130  detached by Ctrl-C: the jobs go on
+  130  detached (Ctrl-C, SIGTERM, nobody reads the pipe): the jobs go on
 """
 
-_OUTCOMES = {"succeeded": Exit.SUCCEEDED, "failed": Exit.FAILED, "cancelled": Exit.CANCELLED}
+_OUTCOMES = {
+    "succeeded": Exit.SUCCEEDED,
+    "failed": Exit.FAILED,
+    "cancelled": Exit.CANCELLED,
+    "refused": Exit.REFUSED,
+}
+_HINTS = {
+    "absent": ": start one with `windsock serve` or give --url",
+    "silent": ": is it overloaded, or is --url wrong?",
+    "foreign": ": check --url",
+    "fault": ": try again later",
+}
 _GRAVEST_FIRST = (Exit.FAILED, Exit.REFUSED, Exit.CANCELLED)
 
 
-def exit_of(state: str) -> Exit:
-    """The exit code for a job that ended in `state`; a state nobody knows counts as failed."""
-    return _OUTCOMES.get(state, Exit.FAILED)
+def exit_of(outcome: str) -> Exit:
+    """The exit code for what became of a watched job: its state, or "refused"; one nobody knows counts as failed."""
+    return _OUTCOMES.get(outcome, Exit.FAILED)
 
 
 def gravest(exits: Iterable[Exit]) -> Exit:
@@ -66,14 +79,28 @@ class BadUsage(CliError):
     """What was typed cannot be."""
 
 
-class Refused(CliError):
+class SaidNo(CliError):
     """The server said no."""
 
 
-class Unreachable(CliError):
+class NoProfile(CliError):
+    """What was to be measured is not there."""
+
+
+class NotNow(CliError):
     """Nobody answers, or cannot serve now."""
 
     exit_code = Exit.UNREACHABLE
+
+
+def told(error: Error) -> CliError:
+    """The client's error as the end of a command, with what can be done about it."""
+    if isinstance(error, Busy):
+        return NotNow(f"{error}: try again later")
+    if isinstance(error, Refused):
+        return SaidNo(str(error))
+    hint = _HINTS.get(error.reason, "") if isinstance(error, Unreachable) else ""
+    return NotNow(f"{error}{hint}")
 
 
 def say(message: str) -> None:

@@ -1,29 +1,34 @@
 """`windsock jobs`, `cancel` and `rerun`."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
 from rich.table import Table
 
 from cli import words
-from cli.api import Api, job_path
-from cli.exits import Exit, Refused, gravest, say
+from cli.exits import Exit, gravest, say
 from cli.options import command, json_option, log_option, option, run
 from cli.safe import safe, wire_json
+from cli.server import checked, connect
 from cli.terminal import cell, echo_lines, is_terminal, make_console, state_cell, tabbed
-from cli.watched import LogWish
 from cli.watching import watch_jobs
+from windsock.errors import Busy, Refused
+from windsock.job import STATES
+from windsock.watch import Watch
+from windsock.watched import LogWish
 
 PAGE = 100  # jobs asked for at a time
 _MAY_WRAP = ("task", "progress", "tags")  # the rest is for copying, or says too little when cut
 
 
 @command("jobs")
-@option("--state", type=click.Choice(words.STATES), help="Only jobs in this state.")
+@option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @option("--task", metavar="NAME", help="Only jobs of this task.")
 @option("--queue", metavar="NAME", help="Only jobs of this queue.")
 @option("--tag", metavar="TAG", help="Only jobs with this tag.")
+@option("--parent", metavar="JOB", help="Only children of this job or group.")
 @option("--limit", type=click.IntRange(1), default=50, metavar="N", help="At most this many, the newest.")
 @json_option
 def jobs(url: str, limit: int, as_json: bool, **filters: str | None) -> None:
@@ -38,7 +43,11 @@ def jobs(url: str, limit: int, as_json: bool, **filters: str | None) -> None:
       windsock jobs --tag user:7 --json | jq -r .id
       windsock cancel $(windsock jobs --task sleep --state running | cut -f1)
     """
-    found, counts = run(_list(url, limit, filters))
+    echo_jobs(*run(_list(url, limit, filters)), as_json=as_json)
+
+
+def echo_jobs(found: list[dict[str, Any]], counts: Mapping[str, int] | None, *, as_json: bool) -> None:
+    """Jobs as a table for a person, as lines for a program."""
     if as_json:
         echo_lines(wire_json(job) for job in found)
     elif is_terminal():
@@ -49,14 +58,15 @@ def jobs(url: str, limit: int, as_json: bool, **filters: str | None) -> None:
 
 async def _list(
     url: str, limit: int, filters: dict[str, str | None]
-) -> tuple[list[dict[str, Any]], dict[str, int] | None]:
+) -> tuple[list[dict[str, Any]], Mapping[str, int] | None]:
     found: list[dict[str, Any]] = []
-    counts, before = None, None
-    async with Api(url) as api:
+    counts: Mapping[str, int] | None = None
+    before: str | None = None
+    async with connect(url) as client:
         while len(found) < limit:
-            page = await api.get("/api/jobs", limit=min(limit - len(found), PAGE), before=before, **filters)
-            found += page["jobs"]
-            counts, before = counts or page.get("counts"), page.get("next")
+            page = await client.list(limit=min(limit - len(found), PAGE), before=before, **filters)
+            found += [dict(job.raw) for job in page.jobs]
+            counts, before = counts or page.counts, page.next
             if before is None:
                 break
     return found[:limit], counts
@@ -78,7 +88,7 @@ def _columns(job: dict[str, Any]) -> list[str]:
     ]
 
 
-def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> None:
+def _print_table(found: list[dict[str, Any]], counts: Mapping[str, int] | None) -> None:
     console = make_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("job", "task", "state", "progress", "created", "ran", "tags"):
@@ -96,7 +106,7 @@ def _print_table(found: list[dict[str, Any]], counts: dict[str, int] | None) -> 
         )
     console.print(table if found else cell("no jobs", "dim"))
     if counts:
-        told = ", ".join(f"{counts[state]} {state}" for state in words.STATES if counts.get(state))
+        told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
         console.print(cell(f"all in all: {told}" if told else "", "dim"))
 
 
@@ -119,15 +129,18 @@ def cancel(url: str, job_ids: tuple[str, ...]) -> None:
 
 async def _cancel(url: str, job_ids: tuple[str, ...]) -> Exit:
     exits = []
-    async with Api(url) as api:
+    checked(*job_ids)
+    async with connect(url) as client:
         for job_id in dict.fromkeys(job_ids):
             try:
-                job = await api.post(job_path(job_id, "cancel"))
+                job = await client.cancel(job_id)
+            except Busy:
+                raise
             except Refused as refused:
-                say(f"{job_id}: {refused.message}")
+                say(f"{job_id}: {refused}")
                 exits.append(Exit.REFUSED)
             else:
-                click.echo(f"{safe(job['id'])}\t{safe(job['state'])}")
+                click.echo(f"{safe(job.id)}\t{safe(job.state)}")
     return gravest(exits)
 
 
@@ -148,9 +161,10 @@ def rerun(url: str, job_id: str, watch: bool, log: LogWish) -> None:
 
 
 async def _rerun(url: str, job_id: str, watch: bool, log: LogWish) -> Exit:
-    async with Api(url) as api:
-        job = await api.post(job_path(job_id, "rerun"))
+    checked(job_id)
+    async with connect(url) as client:
+        job = await client.rerun(job_id)
     if watch:
-        return await watch_jobs(api.url, [job["id"]], log, known=True)
-    click.echo(safe(job["id"]))
+        return await watch_jobs(client.target, Watch.of([job.id], log), known=True)
+    click.echo(safe(job.id))
     return Exit.SUCCEEDED

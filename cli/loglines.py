@@ -7,6 +7,7 @@ from rich.text import Text
 from cli import words
 from cli.safe import safe, safe_json, safe_lines
 from cli.terminal import cell
+from windsock.watched import Watched
 
 _LEVEL_STYLES = {"debug": "dim", "warning": "yellow", "error": "red"}
 _RESULT_CHARACTERS = 2000  # of a result, below its bar; `windsock show` has the whole
@@ -40,6 +41,26 @@ def gap_line(gap: dict[str, Any], prefix: str = "") -> Text:
     which = f"line {first} is" if first == last else f"lines {first} to {last} are"
     why = _WHY.get(str(gap.get("why")), str(gap.get("why")))
     return cell(f"{prefix}· {which} missing: {why}", "dim")
+
+
+def reset_line(snapshot: dict[str, Any], prefix: str = "") -> Text:
+    """What is said when the history that was shown is not the server's."""
+    first = snapshot.get("log_from") or 1
+    if first == 1:
+        told = "the cursor is not of this job as the server has it: the log begins anew"
+    else:
+        told = f"the server has other lines from {first} on than were shown: they come anew"
+    return cell(f"{prefix}· {told}", "yellow")
+
+
+def is_reset(frame: dict[str, Any]) -> bool:
+    """Whether a frame takes back what was shown."""
+    return frame["type"] == "snapshot" and frame.get("how") == "reset"
+
+
+def refusal_text(watched: Watched) -> str:
+    """Why the server would not tell of a job."""
+    return watched.refusal.detail if watched.refusal is not None else ""
 
 
 def end_lines(job: dict[str, Any], prefix: str = "") -> list[Text]:

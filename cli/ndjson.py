@@ -3,17 +3,21 @@
 import sys
 
 from cli.exits import say
+from cli.loglines import is_reset, refusal_text, reset_line
 from cli.safe import wire_json
-from cli.watched import Frame, Watched
+from windsock.watch import Subscription
+from windsock.watched import Frame, Watched
 
 
 class NdjsonScreen:
     """Prints every new frame at once, so that the reader of the pipe is never behind."""
 
-    def show(self, watched: Watched | None, frame: Frame) -> None:
+    def show(self, watched: Subscription | None, frame: Frame) -> None:
         """One line for a frame."""
-        if frame["type"] == "error" and watched is not None:
-            say(f"{watched.job_id}: {watched.refusal}")
+        if frame["type"] == "error" and isinstance(watched, Watched):
+            say(f"{watched.job_id}: {refusal_text(watched)}")
+        elif is_reset(frame) and isinstance(watched, Watched):
+            say(reset_line(frame, f"{watched.job_id} ").plain)
         sys.stdout.write(wire_json(frame) + "\n")
         sys.stdout.flush()
 
@@ -24,3 +28,6 @@ class NdjsonScreen:
     def back(self) -> None:
         """Said on stderr, beside the frames."""
         say("connected again")
+
+    async def room(self) -> None:
+        """`show` waits itself, while the pipe is full."""

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.exits import EXIT_CODES, Exit
+from cli.exits import EXIT_CODES, Exit, told
 from cli.terminal import quiet_stdout
+from windsock.address import DEFAULT_URL, VARIABLE
+from windsock.errors import Error
 
 Result = TypeVar("Result")
-DEFAULT_URL = "http://127.0.0.1:8765"
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
 
@@ -26,7 +27,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     def make(function: Callable[..., Any]) -> click.Command:
         with_url = option(
             "--url",
-            envvar="WINDSOCK_URL",
+            envvar=VARIABLE,
             default=DEFAULT_URL,
             metavar="URL",
             help="The server to talk to.",
@@ -51,6 +52,8 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run(_interruptible(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(Exit.DETACHED) from None
+    except Error as error:
+        raise told(error) from None
     except BrokenPipeError:
         quiet_stdout()
         raise SystemExit(Exit.DETACHED) from None

@@ -1,6 +1,7 @@
 """`windsock show`."""
 
 import json
+import time
 from typing import Any
 
 import click
@@ -8,13 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import words
-from cli.api import Api, job_path
 from cli.loglines import log_lines
 from cli.options import command, option, run
 from cli.safe import safe_json, safe_lines, wire_json
+from cli.server import checked, connect
 from cli.terminal import cell, make_console, state_cell
+from windsock.job import LogPage
 
 Job = dict[str, Any]
+NO_LOG = LogPage((), 0, 0, None)
 _TIMES = ("created_at", "scheduled_at", "started_at", "finished_at", "updated_at")
 
 
@@ -35,7 +38,7 @@ def show(url: str, job_id: str, log_count: int, as_json: bool) -> None:
     """
     job, log = run(_fetch(url, job_id, log_count))
     if as_json:
-        click.echo(wire_json({**job, "log": log["entries"]}))
+        click.echo(wire_json({**job, "log": list(log.entries)}))
         return
     console = make_console()
     _print_fields(console, job)
@@ -44,14 +47,14 @@ def show(url: str, job_id: str, log_count: int, as_json: bool) -> None:
     _print_outcome(console, job)
 
 
-async def _fetch(url: str, job_id: str, log_count: int) -> tuple[Job, dict[str, Any]]:
-    async with Api(url) as api:
-        job = await api.get(job_path(job_id))
+async def _fetch(url: str, job_id: str, log_count: int) -> tuple[Job, LogPage]:
+    checked(job_id)
+    async with connect(url) as client:
+        job = dict((await client.get(job_id)).raw)
         if not log_count:
-            return job, {"entries": []}
-        ends = await api.get(job_path(job_id, "log"), limit=1)
-        after = max((ends.get("last") or 0) - log_count, 0)
-        return job, await api.get(job_path(job_id, "log"), after=after, limit=log_count)
+            return job, NO_LOG
+        ends = await client.log(job_id, limit=1)
+        return job, await client.log(job_id, after=max(ends.last - log_count, 0), limit=log_count)
 
 
 def _print_fields(console: Console, job: Job) -> None:
@@ -68,10 +71,7 @@ def _print_fields(console: Console, job: Job) -> None:
     )
     if job.get("tags"):
         _field(console, "tags", cell(" ".join(job["tags"])))
-    told = job.get("progress")
-    if told:
-        note = f" · {told['note']}" if told.get("note") else ""
-        _field(console, "progress", cell(words.progress(told) + note))
+    _print_going(console, job)
     for name in _TIMES:
         if job.get(name) is not None:
             _field(console, name.removesuffix("_at"), cell(words.moment(job[name])))
@@ -81,6 +81,15 @@ def _print_fields(console: Console, job: Job) -> None:
     _block(console, "args", json_lines(job.get("args")))
 
 
+def _print_going(console: Console, job: Job) -> None:
+    """How far it is, how fast, how long still, and what it is at."""
+    told = job.get("progress")
+    parts = [words.progress(told), words.rate(told), words.left(job, time.time())]
+    for name, said in (("progress", [part for part in parts if part]), ("at", words.doing(job))):
+        if said:
+            _field(console, name, cell(" · ".join(said)))
+
+
 def _print_warnings(console: Console, job: Job) -> None:
     for warning in job.get("warnings", ()):
         stack = warning.get("stack")
@@ -88,10 +97,10 @@ def _print_warnings(console: Console, job: Job) -> None:
         _block(console, "warning", [safe_json(told), *(safe_lines(stack) if stack else [])], "yellow")
 
 
-def _print_log(console: Console, log: dict[str, Any]) -> None:
-    entries = log["entries"]
+def _print_log(console: Console, log: LogPage) -> None:
+    entries = [dict(entry) for entry in log.entries]
     if entries:
-        last = log.get("last") or len(entries)
+        last = log.last or len(entries)
         console.print(cell(f"log, the last {len(entries)} of {last}", "bold"))
         console.print(*(_indented(line) for line in log_lines(entries)), sep="\n", soft_wrap=True)
 

@@ -6,13 +6,16 @@ from typing import Any
 
 import click
 
-from cli.api import Api
 from cli.arguments import parse_arguments, parse_json_arguments
 from cli.exits import BadUsage, Exit
 from cli.options import Duration, Moment, command, log_option, option, run
 from cli.safe import safe
-from cli.watched import LogWish
+from cli.server import connect
 from cli.watching import watch_jobs
+from windsock.async_client import AsyncClient
+from windsock.submission import Options, Submission
+from windsock.watch import Watch
+from windsock.watched import LogWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +87,20 @@ async def _submit(url: str, wish: Wish, watch: bool, log: LogWish) -> Exit:
         raise BadUsage("give the arguments as KEY=VALUE or as --json, not both")
     if "delay_s" in wish.fields and "at" in wish.fields:
         raise BadUsage("give --delay or --at, not both")
-    async with Api(url) as api:
-        args = await _arguments(api, wish)
-        job = await api.post("/api/jobs", {"task": wish.task, "args": args, **wish.fields})
+    async with connect(url) as client:
+        args = await _arguments(client, wish)
+        job = await client.send(Submission(wish.task, args, Options(**wish.fields)))
     if watch:
-        return await watch_jobs(api.url, [job["id"]], log, known=True)
-    click.echo(safe(job["id"]))
+        return await watch_jobs(client.target, Watch.of([job.id], log), known=True)
+    click.echo(safe(job.id))
     return Exit.SUCCEEDED
 
 
-async def _arguments(api: Api, wish: Wish) -> dict[str, Any]:
+async def _arguments(client: AsyncClient, wish: Wish) -> dict[str, Any]:
     if wish.json_text is not None:
         return parse_json_arguments(wish.json_text)
     if not wish.pairs:
         return {}
-    tasks = (await api.get("/api/tasks"))["tasks"]
+    tasks = await client.tasks()
     schema = next((one["arguments"] for one in tasks if one["name"] == wish.task), None)
     return parse_arguments(wish.pairs, schema)

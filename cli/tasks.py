@@ -5,10 +5,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cli.api import Api
 from cli.arguments import describe_arguments
 from cli.options import command, json_option, run
 from cli.safe import wire_json
+from cli.server import connect
 from cli.terminal import cell, echo_lines, is_terminal, make_console, tabbed
 
 
@@ -35,9 +35,8 @@ def tasks(url: str, as_json: bool) -> None:
 
 
 async def _fetch(url: str) -> list[dict[str, Any]]:
-    async with Api(url) as api:
-        found: list[dict[str, Any]] = (await api.get("/api/tasks"))["tasks"]
-        return found
+    async with connect(url) as client:
+        return [dict(one) for one in await client.tasks()]
 
 
 def _columns(one: dict[str, Any]) -> list[str]:

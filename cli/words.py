@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from cli.safe import safe
+from windsock.job import fraction, step_path
 
 _STEPS = ("B", "KiB", "MiB", "GiB", "TiB")
 _BYTES = frozenset({"bytes", "byte", "b"})
-STATES = ("scheduled", "queued", "running", "cancelling", "succeeded", "failed", "cancelled")
-TERMINAL = frozenset({"succeeded", "failed", "cancelled"})
 SYMBOLS = {
     "scheduled": "◷",
     "queued": "…",
@@ -82,11 +81,63 @@ def progress(told: dict[str, Any] | None) -> str:
     return f"{amount} {safe(unit)}".rstrip()
 
 
+def rate(told: dict[str, Any] | None) -> str:
+    """Such as "12 images/s", "1.5 MiB/s"; "" while it is unknown."""
+    speed = (told or {}).get("rate")
+    if not told or not speed or speed <= 0:
+        return ""
+    unit = str(told.get("unit") or "")
+    if unit.lower() in _BYTES:
+        return f"{_bytes(float(speed), None)}/s"
+    amount = number(round(speed)) if speed >= 100 else f"{speed:.3g}"
+    return f"{amount}{' ' if unit else ''}{safe(unit)}/s"
+
+
+def left(job: dict[str, Any], now: float) -> str:
+    """Such as "8 s left": what was expected at the last update, less what has passed since; "" if it stands still."""
+    expected = (job.get("progress") or {}).get("eta_s")
+    if expected is None or job.get("finished_at") is not None or job.get("pace") == "stalled":
+        return ""
+    return f"{duration(max(float(expected) - max(now - job['updated_at'] / 1000, 0.0), 0.0))} left"
+
+
+def doing(job: dict[str, Any]) -> list[str]:
+    """What a job is at, in few words: its steps, its note, its pace, its children, its attempt, its warnings."""
+    told = job.get("progress") or {}
+    children, warnings = job.get("children"), job.get("warnings")
+    parts = [" / ".join(str(name) for name in step_path(told)), str(told.get("note") or ""), str(job.get("pace") or "")]
+    if children:
+        parts.append(kin(children))
+    if job.get("attempt", 1) > 1:
+        parts.append(f"attempt {job['attempt']}")
+    if job["state"] == "queued" and job.get("start_in_s") is not None:
+        parts.append(f"starts in about {duration(float(job['start_in_s']))}")
+    if job["state"] == "scheduled" and job.get("scheduled_at") is not None:
+        parts.append(f"at {moment(job['scheduled_at'])}")
+    if warnings:
+        parts.append(f"⚠ {len(warnings)}")
+    return [part for part in parts if part]
+
+
+def kin(children: dict[str, Any]) -> str:
+    """Such as "7/10 children, 1 failed"."""
+    told = f"{children.get('ended', 0)}/{children.get('total', 0)} children"
+    for state in ("failed", "cancelled"):
+        if children.get(state):
+            told += f", {children[state]} {state}"
+    return told
+
+
+def warning(told: dict[str, Any]) -> str:
+    """What a warning says: its message, and where the code stood."""
+    message = str(told.get("message") or told.get("kind") or "warning")
+    where = str(told.get("where") or "")
+    return f"{message} ({where})" if where and where not in message else message
+
+
 def share(told: dict[str, Any] | None) -> float | None:
     """How much is done, 0 to 1; None while the total is unknown."""
-    if not told or not told.get("total"):
-        return None
-    return min(max(float(told.get("done") or 0) / float(told["total"]), 0.0), 1.0)
+    return fraction(told) if told else None
 
 
 def run_seconds(job: dict[str, Any], now: float) -> float | None:

@@ -17,7 +17,7 @@ CHUNK = 4 * 1024 * 1024  # bytes hashed between two chances to cancel
 MAX_SUMS_BYTES = 512 * 1024  # of JSON; a job's result may have 1 MiB
 
 
-@task
+@task(unique=True, timeout_s=6 * 3600)  # who asks for the same folder meanwhile watches the same job
 async def checksums(progress: Progress, folder: str) -> dict[str, Any]:
     """SHA-256 of every file below a folder, as sha256sum gives it.
 

@@ -1,4 +1,4 @@
-"""Counts primes: work for the processor, in a thread."""
+"""Counts primes: work for the processor, in a process of its own."""
 
 from collections.abc import Iterator
 from math import isqrt
@@ -11,7 +11,7 @@ from windsock import Progress, task
 SEGMENT = 1 << 20  # numbers sieved between two progress calls, a few ms; even
 
 
-@task
+@task(process=True)
 def count_primes(progress: Progress, limit: Annotated[int, Field(ge=0, le=10**10)]) -> dict[str, int | None]:
     """Count the primes up to a limit with a segmented sieve.
 

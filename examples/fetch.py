@@ -90,7 +90,7 @@ class Body:
             raise HTTPInputError(self.refused)
 
 
-async def get(client: SimpleAsyncHTTPClient, url: str, body: Body) -> HTTPResponse:
+async def get(client: SimpleAsyncHTTPClient, url: str, body: Body, method: str = "GET") -> HTTPResponse:
     """The answer to one request, redirects followed.
 
     Raises:
@@ -101,6 +101,7 @@ async def get(client: SimpleAsyncHTTPClient, url: str, body: Body) -> HTTPRespon
         raise ValueError("only http:// and https:// are fetched")
     request = HTTPRequest(
         url,
+        method=method,
         streaming_callback=body,
         connect_timeout=CONNECT_S,
         request_timeout=REQUEST_S,

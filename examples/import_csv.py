@@ -3,8 +3,7 @@
 import csv
 import io
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -12,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from examples._paths import below, replacing, shown
+from examples._staging import Place, Rejected, Staging, connect, known_by
 from windsock import Progress, task
 
-BATCH = 1000  # rows in one transaction
+BATCH = 5000  # rows in one transaction
 MAX_COLUMNS = 2000  # of a table, SQLite's default
-BUSY_S = 30.0  # wait for another program that writes to the database
 
 
-@task
+@task(limit=1, key="database", priority=5, max_attempts=5)  # one at a time writes to a database
 def import_csv(progress: Progress, path: str, database: str) -> dict[str, Any]:
     """Import a CSV file into an SQLite table named after it; rows that do not fit go into a report.
 
-    The first line names the columns. All values are kept as text, as they are. A rerun replaces the table.
+    The first line names the columns. All values are kept as text. A rerun replaces the table. A job that was
+    killed or drained goes on where it was, on another node if the database is there too, and stores no row twice.
 
     Args:
         path: the CSV file (UTF-8, commas), below --files.
@@ -35,23 +35,40 @@ def import_csv(progress: Progress, path: str, database: str) -> dict[str, Any]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with closing(Source(source)) as rows, closing(connect(target)) as connection:
         progress.update(0, source.stat().st_size, unit="bytes")
-        staging = Staging(connection, table, progress)
-        staging.create(rows.columns)
+        staging = Staging(connection, table, progress.job_id, progress.attempt)
+        place = staging.begin(rows.columns, known_by(source, rows.columns))
+        say_where(progress, place)
         try:
-            with replacing(report) as partial:
-                stored, rejected = fill(staging, rows, partial, progress)
-                staging.publish()
-        finally:
-            staging.drop()
-    if not rejected:
+            place = fill(staging, rows, place, progress)
+            write_report(report, rows.columns, staging.rejected())
+            staging.publish()
+        except BaseException:
+            if not progress.goes_on:  # else the next attempt will
+                staging.drop()
+            raise
+    if not place.rejected:
         report.unlink()  # an earlier one would mislead
-    progress.log(f"{stored} rows in table {table}, {rejected} rejected")
+    progress.log(f"{place.stored} rows in table {table}, {place.rejected} rejected")
     return {
-        "rows": stored,
-        "rejected": rejected,
-        "report": shown(report) if rejected else None,
+        "rows": place.stored,
+        "rejected": place.rejected,
+        "report": shown(report) if place.rejected else None,
         "table": table,
     }
+
+
+def say_where(progress: Progress, place: Place) -> None:
+    """Log what an earlier attempt has left.
+
+    Two know how far it was: the job, by its checkpoint, and the database. The checkpoint may be a moment older, or of a
+    database that is not this one; only the database knows which rows it has, so it is believed.
+    """
+    if place.records:
+        progress.log(f"goes on after {place.records} rows")
+    elif progress.checkpointed:
+        progress.log(
+            f"{progress.checkpointed['rows']} rows were done, but not in this database: begins anew", "warning"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,74 +123,38 @@ class Source:
         self._text.close()
 
 
-class Staging:
-    """Owns the table that is filled beside the one it will replace.
-
-    Its name holds the attempt. What an attempt lost with its worker has left behind is removed, and should
-    that one still be writing somewhere, its next statement fails.
-    """
-
-    def __init__(self, connection: sqlite3.Connection, table: str, progress: Progress) -> None:
-        self._connection = connection
-        self._table = quoted(table)
-        self._prefix = f"{table} import {progress.job_id} "
-        self._name = quoted(f"{self._prefix}{progress.attempt}")
-        self._insert = ""
-
-    def create(self, columns: list[str]) -> None:
-        """Begin anew."""
-        self._drop_leftovers()
-        definition = ", ".join(f"{quoted(column)} TEXT" for column in columns)
-        self._connection.execute(f"CREATE TABLE {self._name} ({definition})")
-        self._insert = f"INSERT INTO {self._name} VALUES ({', '.join('?' * len(columns))})"
-
-    def drop(self) -> None:
-        """Remove what was not published."""
-        self._connection.execute(f"DROP TABLE IF EXISTS {self._name}")
-
-    def _drop_leftovers(self) -> None:
-        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, ?) = ?"
-        for (name,) in self._connection.execute(query, (len(self._prefix), self._prefix)).fetchall():
-            self._connection.execute(f"DROP TABLE {quoted(name)}")
-
-    def add(self, rows: list[list[str]]) -> None:
-        """Store rows, in one transaction."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            self._connection.executemany(self._insert, rows)
-
-    def publish(self) -> None:
-        """Take the place of the old table."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        with self._connection:
-            self._connection.execute(f"DROP TABLE IF EXISTS {self._table}")
-            self._connection.execute(f"ALTER TABLE {self._name} RENAME TO {self._table}")
+def fill(staging: Staging, rows: Source, place: Place, progress: Progress) -> Place:
+    """Bring all rows where they belong, from `place` on; how many there were."""
+    every = iter(rows)
+    skip(every, place.records, rows, progress)
+    while batch := list(islice(every, BATCH)):
+        good = [row.values for row in batch if not row.reason]
+        bad = [Rejected(row.line, row.reason, row.values) for row in batch if row.reason]
+        place = Place(place.records + len(batch), place.stored + len(good), place.rejected + len(bad))
+        staging.add(good, bad, place)
+        for row in bad:
+            progress.log(f"line {row.line} rejected: {row.reason}", "warning")
+        progress.checkpoint({"rows": place.records})
+        progress.update(rows.read, note=f"{place.stored:,} rows")
+    return place
 
 
-def fill(staging: Staging, rows: Source, report: Path, progress: Progress) -> tuple[int, int]:
-    """Bring all rows where they belong; how many were stored, and rejected."""
-    stored = rejected = 0
-    with report.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+def skip(every: Iterator[Row], records: int, rows: Source, progress: Progress) -> None:
+    """Read over what is stored already."""
+    while records and (batch := list(islice(every, min(BATCH, records)))):
+        records -= len(batch)
+        progress.update(rows.read)
+
+
+def write_report(report: Path, columns: list[str], rejected: Iterable[Rejected]) -> None:
+    """Write the rows that did not fit, with where they are and why."""
+    with (
+        replacing(report) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
         writer = csv.writer(file)
-        writer.writerow(["line", "reason", *rows.columns])
-        every = iter(rows)
-        while batch := list(islice(every, BATCH)):
-            good = [row.values for row in batch if not row.reason]
-            bad = [row for row in batch if row.reason]
-            staging.add(good)
-            writer.writerows([row.line, row.reason, *row.values] for row in bad)
-            for row in bad:
-                progress.log(f"line {row.line} rejected: {row.reason}", "warning")
-            stored, rejected = stored + len(good), rejected + len(bad)
-            progress.update(rows.read, note=f"{stored:,} rows")
-    return stored, rejected
-
-
-def connect(database: Path) -> sqlite3.Connection:
-    """The database, with transactions in our hands."""
-    connection = sqlite3.connect(database, timeout=BUSY_S, isolation_level=None)
-    connection.execute("PRAGMA legacy_alter_table = ON")  # views of the replaced table stay as they are
-    return connection
+        writer.writerow(["line", "reason", *columns])
+        writer.writerows([row.line, row.reason, *row.values] for row in rejected)
 
 
 def table_name(stem: str) -> str:
@@ -213,8 +194,3 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def quoted(name: str) -> str:
-    """A name as SQL takes it, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'

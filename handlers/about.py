@@ -1,7 +1,9 @@
 """What the server knows and how it stands: tasks, nodes, health."""
 
-from handlers.base import Handler
+from handlers.base import Door, Handler
+from handlers.openapi import Document
 from server.metrics import MEDIA_TYPE
+from server.node import Node
 
 
 class TasksHandler(Handler):
@@ -16,8 +18,8 @@ class NodesHandler(Handler):
     """The processes alive."""
 
     async def get(self) -> None:
-        """As they described themselves at their last beat."""
-        self.answer({"nodes": await self.node.queue.nodes()})
+        """As they described themselves at their last beat; this one as it is now."""
+        self.answer({"nodes": await self.node.nodes()})
 
 
 class HealthHandler(Handler):
@@ -46,3 +48,16 @@ class MetricsHandler(Handler):
         """The text format of Prometheus."""
         self.set_header("Content-Type", MEDIA_TYPE)
         self.finish(self.node.metrics.text())
+
+
+class OpenApiHandler(Handler):
+    """GET /api/openapi.json."""
+
+    def initialize(self, node: Node, door: Door, document: Document) -> None:  # type: ignore[override]
+        """Take what the application was wired with."""
+        super().initialize(node, door)
+        self._document = document
+
+    def get(self) -> None:
+        """As it was made for the first who asked."""
+        self.answer(self._document.value)

@@ -10,12 +10,17 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from handlers.about import HealthHandler, MetricsHandler, NodesHandler, ReadyHandler, TasksHandler
-from handlers.base import Door, NotFoundHandler, log_request
+from handlers.about import HealthHandler, MetricsHandler, NodesHandler, OpenApiHandler, ReadyHandler, TasksHandler
+from handlers.base import Door, NotFoundHandler, host_name, log_request
 from handlers.events import EventsHandler
+from handlers.insight import KeptProfileHandler, ProfileHandler, ProfilesHandler, StackHandler
 from handlers.intake import UNBOUNDED, MeasuredApplication
-from handlers.jobs import CommandHandler, JobHandler, JobsHandler, LogHandler, UnbuiltHandler
+from handlers.jobs import ChildrenHandler, CommandHandler, JobHandler, JobsHandler, LogHandler
+from handlers.listening import Listening
+from handlers.openapi import Document
 from handlers.pages import STATIC, FilesHandler, PageHandler
+from handlers.plain import PlainSubmits
+from handlers.report import ReportHandler
 from handlers.sockets import Sockets
 from handlers.websocket import StreamHandler
 from server.errors import StartupError
@@ -35,19 +40,27 @@ def make_application(node: Node, sockets: Sockets, door: Door) -> MeasuredApplic
             (r"/api/jobs", JobsHandler, wired),
             (JOB, JobHandler, wired),
             (JOB + r"/log", LogHandler, wired),
+            (JOB + r"/report\.html", ReportHandler, wired),
+            (JOB + r"/children", ChildrenHandler, wired),
             (JOB + r"/(cancel|rerun)", CommandHandler, wired),
-            (JOB + r"/events", EventsHandler, wired),
+            (JOB + r"/stack", StackHandler, wired),
+            (JOB + r"/profile", ProfileHandler, wired),
+            (JOB + r"/profiles", ProfilesHandler, wired),
+            (JOB + r"/profiles/(\d{1,9})\.(html|json|pstats)", KeptProfileHandler, wired),
+            (JOB + r"/events", EventsHandler, {**wired, "sockets": sockets}),
             (r"/api/tasks", TasksHandler, wired),
             (r"/api/nodes", NodesHandler, wired),
             (r"/api/stream", StreamHandler, {**wired, "sockets": sockets}),
-            (r"/api/openapi\.json", UnbuiltHandler, wired),
+            (r"/api/openapi\.json", OpenApiHandler, {**wired, "document": Document(node)}),
             (r"/metrics", MetricsHandler, wired),
             (r"/healthz", HealthHandler, wired),
             (r"/readyz", ReadyHandler, wired),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=wired,
-        body_bytes=node.settings.body_bytes,
+        limits=node.settings,
+        plain=PlainSubmits(node, lambda header: door.admits(host_name(header)), shared=bool(door.origins.headers({}))),
+        origins=door.origins,
         log_function=partial(log_request, node.metrics),
         compress_response=False,
         websocket_max_message_size=node.settings.message_bytes,
@@ -62,15 +75,15 @@ class WebServer:
         settings = node.settings
         self._settings = settings
         self.sockets = Sockets(node)
-        self.application = make_application(node, self.sockets, Door(settings.host, settings.allow_host))
+        door = Door(settings.host, settings.allow_host, settings.allow_origin)
+        self.application = make_application(node, self.sockets, door)
         self._server = HTTPServer(
             self.application,
             max_body_size=UNBOUNDED,  # the application takes the measure
             max_buffer_size=settings.body_bytes + 64 * 1024,
             max_header_size=32 * 1024,
-            idle_connection_timeout=settings.header_s,
-            body_timeout=settings.body_s,
         )
+        self._server.conn_params.header_timeout = None  # the application waits, for bodies too
         self._listening: list[socket.socket] = []
         self.port = 0
 
@@ -82,12 +95,13 @@ class WebServer:
         """
         settings = self._settings
         try:
-            self._listening = bind_sockets(settings.port, settings.host, backlog=settings.backlog)
+            bound = bind_sockets(settings.port, settings.host, backlog=settings.backlog)
         except OSError as error:
             raise StartupError(
                 f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error};"
                 f" choose another {'--port' if error.errno in (errno.EADDRINUSE, errno.EACCES) else '--host'}"
             ) from None
+        self._listening = [Listening(one, self.sockets.gate) for one in bound]
         self.port = self._listening[0].getsockname()[1]
 
     def start(self) -> None:

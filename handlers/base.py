@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import logging
-import math
 import re
 from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any, TypeVar
@@ -12,7 +11,10 @@ from urllib.parse import urlsplit
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from handlers.problem import MEDIA_TYPE, problem
+from handlers.intake import media_type_of
+from handlers.origins import SHARED_METHODS, Origins
+from handlers.plain import CODECS
+from handlers.problem import MEDIA_TYPE, problem, retry_after
 from server.codec import JSON, MSGPACK, Codec
 from server.errors import (
     BadRequest,
@@ -32,18 +34,20 @@ log = logging.getLogger("windsock.http")
 Result = TypeVar("Result")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::\d{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SHARED_PATHS = ("/api/", "/static/")  # what pages of other origins may read, if they are let in
 METHODS = ("GET", "HEAD", "POST", "DELETE")  # those that any resource here knows
 # Everything the page needs comes from this server; nothing is inline.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self' {sockets};"
-    " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    " frame-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
 class Door:
     """Knows which Host names are ours and which pages may ask."""
 
-    def __init__(self, host: str, allowed: Iterable[str]) -> None:
+    def __init__(self, host: str, allowed: Iterable[str], origins: Iterable[str] = ()) -> None:
+        self.origins = Origins(origins)
         self._names = {"localhost", host.lower(), *(name.lower() for name in allowed)}
         self._any_address = host in ("0.0.0.0", "::", "")
 
@@ -70,19 +74,21 @@ def host_name(header: str) -> str:
 
 
 def refuse_foreign(request: HTTPServerRequest, door: Door, *, unsafe: bool) -> None:
-    """Make sure that the request is for this server, and does not come from another site's page.
+    """Make sure that the request is for this server, and does not come from a page of another origin.
+
+    A page that is let in (`--allow-origin`) may do what `SHARED_METHODS` do.
 
     Raises:
         Forbidden: with what is wrong.
     """
     if not door.admits(host_name(request.headers.get("Host", ""))):
         raise Forbidden("this Host name is not served; name it with --allow-host if it is yours")
-    if not unsafe:
+    origin = request.headers.get("Origin")
+    if not unsafe or (request.method in SHARED_METHODS and door.origins.admits(origin)):
         return
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     if site not in ("same-origin", "none"):
         raise Forbidden("a page of another origin may not do this")
-    origin = request.headers.get("Origin")
     if origin is not None and _authority(origin) != request.headers.get("Host", "").lower():
         raise Forbidden(f"origin {origin[:100]} may not do this")
 
@@ -98,6 +104,8 @@ def _authority(origin: str) -> str:
 class Answering(RequestHandler):
     """What every answer has in common, those of the files and of the socket too: headers, refusals, log lines."""
 
+    door: Door
+
     def set_default_headers(self) -> None:
         """Headers of every answer, errors included."""
         self.clear_header("Server")
@@ -109,13 +117,20 @@ class Answering(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Every refusal and every fault as a problem."""
         error = refusal_of(status_code, kwargs.get("exc_info", (None, None, None))[1])
+        self.share()  # all headers are new
         self.set_status(error.status)
         self.set_header("Content-Type", MEDIA_TYPE)
         if error.after_s is not None:
-            self.set_header("Retry-After", str(max(1, math.ceil(error.after_s))))
+            self.set_header("Retry-After", retry_after(error))
         if isinstance(error, MethodNotAllowed):
             self.set_header("Allow", ", ".join(self._methods()))
         self.finish(JSON.encode(problem(error)))
+
+    def share(self) -> None:
+        """Let pages of the origins that are let in read this answer, if it is one of the API or a file."""
+        if self.request.path.startswith(SHARED_PATHS):
+            for name, value in self.door.origins.headers(self.request.headers).items():
+                self.set_header(name, value)
 
     def _methods(self) -> list[str]:
         """Those that this handler has made its own; HEAD stands on GET."""
@@ -136,7 +151,6 @@ class Handler(Answering):
     """A handler of the API: `self.node` is what it calls, `answer` is how it writes."""
 
     node: Node
-    door: Door
 
     def initialize(self, node: Node, door: Door) -> None:
         """Take what the application was wired with."""
@@ -147,6 +161,21 @@ class Handler(Answering):
     def prepare(self) -> None:
         """Refuse strangers before anything is read."""
         refuse_foreign(self.request, self.door, unsafe=self.request.method not in SAFE_METHODS)
+        self.share()
+
+    def options(self, *arguments: str) -> None:
+        """What a browser asks before it sends a request of another origin's page.
+
+        Raises:
+            MethodNotAllowed: it is not asked for a page that is let in.
+        """
+        said = self.door.origins.preflight(self.request.headers)
+        if said is None or not self.request.path.startswith(SHARED_PATHS):
+            raise MethodNotAllowed("this method is not known here")
+        for name, value in said.items():
+            self.set_header(name, value)
+        self.set_status(204)
+        self.finish()
 
     def head(self, *arguments: str) -> Awaitable[None] | None:
         """As GET; Tornado leaves the body out."""
@@ -162,10 +191,14 @@ class Handler(Answering):
 
     def answer(self, value: Any, status: int = 200) -> None:
         """Write a value in the client's format."""
+        self.answer_encoded(self.codec.encode(value), status)
+
+    def answer_encoded(self, value: bytes, status: int) -> None:
+        """The same with a value that was encoded in the client's format."""
         self.set_status(status)
         self.set_header("Content-Type", self.codec.media_type)
-        self.set_header("Vary", "Accept")
-        self.finish(self.codec.encode(value))
+        self.add_header("Vary", "Accept")
+        self.finish(value)
 
     def body(self) -> Any:
         """The decoded body.
@@ -173,13 +206,18 @@ class Handler(Answering):
         Raises:
             UnsupportedMedia, BadRequest: it cannot be read.
         """
-        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        codecs = {codec.media_type: codec for codec in (JSON, MSGPACK)}
-        if media_type == "application/x-ndjson":
-            raise UnsupportedMedia("batches are not built yet: submit one job per request")
-        if media_type not in codecs:
+        return self.body_codec().decode(self.request.body)
+
+    def body_codec(self) -> Codec:
+        """How the body is written.
+
+        Raises:
+            UnsupportedMedia: in no way that is read here.
+        """
+        media_type = media_type_of(self.request.headers)
+        if media_type not in CODECS:
             raise UnsupportedMedia(f"send application/json or application/msgpack, not {media_type[:60] or 'nothing'}")
-        return codecs[media_type].decode(self.request.body)
+        return CODECS[media_type]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
         """An integer of the query.

@@ -218,7 +218,8 @@ class Connection(Sending):
 
     def _watch_reads(self) -> None:
         assert self._socket is not None
-        self._loop.add_reader(self._socket, self._on_readable)
+        # By its number: asyncio asks first whether it is known, and the error that says no describes the whole socket.
+        self._loop.add_reader(self._socket.fileno(), self._on_readable)
 
     def _unwatch_reads(self) -> None:
         assert self._socket is not None

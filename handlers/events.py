@@ -8,13 +8,16 @@ import logging
 
 from tornado.iostream import StreamClosedError
 
-from handlers.base import Handler
+from handlers.base import Door, Handler
+from handlers.sockets import Sockets
 from server.client import Client
 from server.codec import JSON, Codec
 from server.cursor import Cursor
-from server.errors import Invalid
-from server.pace import Frame
+from server.errors import Invalid, NotFound
+from server.job import JobDetail
+from server.node import Node
 from server.protocol import CloseCode
+from server.subscription import Frame
 
 log = logging.getLogger("windsock.events")
 SSE_TYPE, NDJSON_TYPE = "text/event-stream", "application/x-ndjson"
@@ -46,16 +49,32 @@ NDJSON = Codec("NDJSON", NDJSON_TYPE, False, ndjson, JSON.decode, b"".join)
 class EventsHandler(Handler):
     """Streams one job until its end."""
 
+    def initialize(self, node: Node, door: Door, sockets: Sockets) -> None:  # type: ignore[override]
+        """Take what the application was wired with."""
+        super().initialize(node, door)
+        self._sockets = sockets
+
     async def get(self, job_id: str) -> None:
         """Frames of protocol.md section 3 without `sub`; 204 when the cursor given is the end's."""
         after = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", None)
         wish = self._log_wish()
-        detail = await self.node.queue.get(job_id)  # an unknown job is a 404, not a stream
+        detail = await self._known(job_id, after)  # an unknown job is a 404, not a stream
         if detail.job.ended and after is not None and Cursor.parse(after) == detail.job.cursor:
             self.set_status(204)
             self.finish()
             return
-        await self._stream(job_id, after, wish)
+        with self._sockets.stream(self.request.remote_ip or ""):
+            await self._stream(job_id, after, wish)
+
+    async def _known(self, job_id: str, after: str | None) -> JobDetail:
+        """The job. One that the reader has seen is looked for again: an EventSource never comes back from a 404."""
+        try:
+            return await self.node.queue.get(job_id)
+        except NotFound:
+            found = await self.node.hub.find(job_id, seen=Cursor.parse(after) is not None)
+            if found is None:
+                raise
+            return found
 
     def _log_wish(self) -> str | int:
         text = self.get_query_argument("log", "all")
@@ -72,8 +91,11 @@ class EventsHandler(Handler):
         self._over = asyncio.Event()
         if codec is SSE:
             self.write(b"retry: %d\n\n" % RETRY_MS)
-        await self.flush()
-        self._client = Client(f"e{id(self):x}", self.node.hub, self, codec, self.node.settings)
+        try:
+            await self.flush()
+        except StreamClosedError:
+            return  # gone before the first byte
+        self._client = Client(f"e{id(self):x}", self.node.hub, self, self, codec)
         try:
             self._client.watch(1, self.node.hub.topic(job_id), after=after, log=wish)
             self.node.hub.join(self._client)
@@ -93,15 +115,18 @@ class EventsHandler(Handler):
                 if asyncio.get_running_loop().time() - self._client.last_sent >= settings.heartbeat_s:
                     self._client.heartbeat()
 
-    # as the client's transport
+    # as the client's transport and wire
 
-    def send(self, message: bytes) -> bool:
+    def send(self, message: bytes, /) -> bool:
         """Begin to write frames; the stream is over after the one that ended the subscription."""
-        self.write(message)
-        self._flushing = asyncio.ensure_future(self._flush(last=not len(self._client.outbox)))
+        if not self._over.is_set():  # what is left to say in the turn of the end would come behind it
+            self.write(message)
+            self._flushing = asyncio.ensure_future(self._flush(last=not self._client.subscriptions))
         return False
 
     async def _flush(self, *, last: bool) -> None:
+        if self._over.is_set():
+            return  # `finish` flushes; behind that, Tornado breaks
         try:
             async with asyncio.timeout(self.node.settings.write_s):
                 await self.flush()

@@ -1,5 +1,6 @@
 """Refusals as problem+json (RFC 9457)."""
 
+import math
 from http.client import responses
 from typing import Any
 
@@ -20,3 +21,8 @@ def problem(error: WindsockError) -> dict[str, Any]:
     if isinstance(error, Invalid):
         body["errors"] = [{"field": one.field, "message": one.message} for one in error.errors]
     return body
+
+
+def retry_after(error: WindsockError) -> str:
+    """The value of `Retry-After` (RFC 9110, section 10.2.3): whole seconds, at least one."""
+    return str(max(1, math.ceil(error.after_s or 0.0)))

@@ -1,27 +1,29 @@
-"""The life of a serving process and of a worker process: start, signals, drain, stop."""
+"""The life of a server, of a worker, and of what keeps worker processes: start, drain, stop."""
 
 import asyncio
-import gc
 import ipaddress
 import logging
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from types import FrameType
 
 from handlers.app import WebServer
+from handlers.collector import calm
+from handlers.gate import raise_descriptors
+from handlers.signals import HURRY_S, Signals
+from server.children import STOP_S, Children, none_to_replace
 from server.errors import StartupError
+from server.lifeline import Lifeline, Standing
 from server.loader import load
 from server.node import Node
 from server.registry import Registry
 from server.settings import Settings
 
 log = logging.getLogger("windsock")
-HURRY_S = 1.5  # after a second signal the process ends, stopped or not
 LEAVE_S = 0.5  # what jobs left running after their verdict ends by itself within this, or with the process
 
 
@@ -66,104 +68,124 @@ async def serve(settings: Settings, ready: Callable[[str], None]) -> None:
         StartupError: what is wrong and what to do.
     """
     check_host(settings)
-    node = Node(settings, load_tasks(settings), serves=True)
+    raise_descriptors()
+    node, children = _house(settings)
     web = WebServer(node)
-    signals, leftovers = Signals(), Leftovers()
+    signals, leftovers = _signals(children), Leftovers()
     try:
         web.bind()  # first, so that a port that is taken is known before Redis is started
-        if await signals.unless_stopped(node.start()):
+        if await signals.unless_stopped(_start(node, children)):
             web.start()
-            calm_collector()
+            calm()
             ready(web.url)
             await signals.stopping.wait()
             log.info("stopping; a second signal stops at once")
             await web.drain()
-            await signals.unless_hurried(node.drain(settings.drain_s))
+            await signals.unless_hurried(_drain(node, children))
     finally:
+        await children.stop()  # before Redis, to which they give back what they hold
         await web.stop()
         await node.stop()
         signals.close()
     await leftovers.leave()
 
 
-def calm_collector() -> None:
-    """What is there after the start stays: the collector need not look at it again, nor look so often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+def _house(settings: Settings) -> tuple[Node, Children]:
+    """The parts of a server. With worker processes it runs no jobs itself; with `--no-worker` it has none either."""
+    if not settings.worker:
+        settings = settings.model_copy(update={"workers": 0})
+    elif settings.worker_jobs and not settings.workers:
+        log.warning("--worker-jobs is for worker processes, and this server has none: add --workers")
+    own = settings.model_copy(update={"worker": False}) if settings.workers else settings
+    return _with_children(Node(own, load_tasks(settings), serves=True), settings)
 
 
-async def work(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Run jobs, without HTTP, until a signal says to stop."""
-    registry = load_tasks(settings)
-    if not len(registry):
-        raise StartupError("a worker without tasks has nothing to do: name some with --tasks")
-    node = Node(settings, registry, serves=False)
-    signals, leftovers = Signals(), Leftovers()
+def _with_children(node: Node, settings: Settings) -> tuple[Node, Children]:
+    children = Children(settings, node.take_back)
+    node.children = children.describe
+    node.metrics.read_one("windsock_worker_restarts_total", lambda: children.restarts)
+    return node, children
+
+
+def _signals(children: Children) -> Signals:
+    """What a process with children heeds: it leaves them the time that it takes to end them."""
+    signals = Signals(hurry_s=HURRY_S + (STOP_S if children.many else 0))
+    signals.on(signal.SIGUSR1, children.roll)
+    return signals
+
+
+async def _start(node: Node, children: Children) -> None:
+    await node.start()
+    await children.start()
+
+
+async def _drain(node: Node, children: Children) -> None:
+    await asyncio.gather(node.drain(node.settings.drain_s), children.drain(node.settings.drain_s))
+
+
+async def keep(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Keep worker processes at work, without HTTP, until a signal says to stop.
+
+    Nothing of the tasks is loaded here: each process loads them itself.
+
+    Args:
+        ready: called with the id when all of them take jobs.
+
+    Raises:
+        StartupError: what is wrong and what to do.
+    """
+    node = Node(settings.model_copy(update={"worker": False}), Registry(), serves=False)
+    node, children = _with_children(node, settings)
+    signals, leftovers = _signals(children), Leftovers()
     try:
-        if await signals.unless_stopped(node.start()):
-            calm_collector()
+        if await signals.unless_stopped(_start(node, children)):
+            calm()
             ready(node.id)
             await signals.stopping.wait()
             log.info("stopping; a second signal stops at once")
-            await signals.unless_hurried(node.drain(settings.drain_s))
+            await signals.unless_hurried(_drain(node, children))
     finally:
+        await children.stop()
         await node.stop()
         signals.close()
     await leftovers.leave()
 
 
-class Signals:
-    """SIGTERM and Ctrl-C: the first one drains, the second stops at once, a third ends the process where it stands.
+async def work(settings: Settings, ready: Callable[[str], None], lifeline: Lifeline | None = None) -> None:
+    """Run jobs, without HTTP, until a signal says to stop.
 
-    They are plain handlers, not the loop's, and the kernel's alarm clock bounds the second: a task may block the loop,
-    and the process must end nevertheless.
+    Args:
+        ready: called with the id when jobs are taken.
+        lifeline: of a process that another one keeps.
+
+    Raises:
+        StartupError: what is wrong and what to do.
     """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._count = 0
-        self.stopping = asyncio.Event()
-        self.hurried = asyncio.Event()
-        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._count += 1
-        if self._count > 2:
-            os._exit(128 + number)
-        event = self.hurried if self._count == 2 else self.stopping
-        self._loop.call_soon_threadsafe(event.set)
-        if self._count == 2:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, HURRY_S)
-
-    async def unless_stopped(self, work: Awaitable[None]) -> bool:
-        """Do some work, or leave it when told to stop; whether it was done."""
-        return await _first(work, self.stopping)
-
-    async def unless_hurried(self, work: Awaitable[None]) -> bool:
-        """Do some work, or leave it when told to hurry; whether it was done."""
-        return await _first(work, self.hurried)
-
-    def close(self) -> None:
-        """Signals mean what they meant before; no alarm rings any more."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
-async def _first(work: Awaitable[None], event: asyncio.Event) -> bool:
-    doing = asyncio.ensure_future(work)
-    waiting = asyncio.ensure_future(event.wait())
-    await asyncio.wait([doing, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if doing.done():
-        doing.result()
-        return not event.is_set()
-    doing.cancel()
-    with suppress(asyncio.CancelledError):
-        await doing
-    return False
+    signals, leftovers = Signals(), Leftovers()
+    registry = load_tasks(settings)
+    if not len(registry):
+        what = f"there are none in {', '.join(settings.tasks)}" if settings.tasks else "name some with --tasks"
+        raise StartupError(f"a worker without tasks has nothing to do: {what}")
+    node = Node(settings, registry, serves=False, incarnation=lifeline.incarnation if lifeline else None)
+    node.alarm.exits = True
+    if lifeline is not None:
+        signals.obey_parent()
+        node.on_worn = lambda: lifeline.say(Standing.WORN)
+    else:
+        signals.on(signal.SIGUSR1, none_to_replace)
+    try:
+        if await signals.unless_stopped(node.start()):
+            calm()
+            ready(node.id)
+            if await signals.retired_first():
+                await signals.unless_stopped(node.drain(math.inf))
+            if lifeline is None:
+                log.info("stopping; a second signal stops at once")
+            await signals.unless_hurried(node.drain(settings.drain_s))
+    finally:
+        await node.stop()
+        signals.close()
+    await leftovers.leave()
 
 
 class Leftovers:

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
+from server.broker import NewJob
 from server.client import Client
 from server.errors import BadRequest, Conflict, Invalid, TooMany, WindsockError
 from server.node import Node
@@ -61,27 +63,23 @@ class Allowance:
         return (1 - self._left) / self._per_s
 
 
+Errand = Callable[[], Coroutine[Any, Any, None]]  # what has to wait for the store
+
+
 class Session:
-    """One connection's conversation. `receive` takes a message and never waits; what waits is a task of the session."""
+    """One connection's conversation. `receive` takes a message and never waits; what waits is a task of the session.
+
+    Most clients say hello and then listen: what only commands need is made with the first of them.
+    """
+
+    __slots__ = ("_allowance", "_client", "_loop", "_node", "_tasks")
 
     def __init__(self, node: Node, client: Client) -> None:
         self._node = node
         self._client = client
         self._loop = asyncio.get_running_loop()
-        settings = node.settings
-        self._allowance = Allowance(settings.commands_per_s, settings.commands_burst, self._loop.time())
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._commands: dict[str, Callable[[dict[str, Any]], None]] = {
-            FrameType.SUBSCRIBE: self._subscribe,
-            FrameType.UNSUBSCRIBE: self._unsubscribe,
-            FrameType.VISIBILITY: self._visibility,
-            FrameType.PING: self._ping,
-        }
-        self._errands: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {  # those that wait for the store
-            FrameType.SUBMIT: self._submit,
-            FrameType.CANCEL: self._cancel,
-            FrameType.RERUN: self._rerun,
-        }
+        self._allowance: Allowance | None = None
+        self._tasks: set[asyncio.Task[None]] | None = None  # commands that wait for the store
 
     def receive(self, message: Any) -> None:
         """Act on one decoded message.
@@ -110,32 +108,40 @@ class Session:
             self._command(frame)
 
     def _allowed(self, frame: dict[str, Any]) -> bool:
-        wait_s = self._allowance.take(self._loop.time())
-        if wait_s == 0 and len(self._tasks) < MAX_UNDER_WAY:
+        settings, now = self._node.settings, self._loop.time()
+        if self._allowance is None:
+            self._allowance = Allowance(settings.commands_per_s, settings.commands_burst, now)
+        wait_s = self._allowance.take(now)
+        if wait_s == 0 and len(self._tasks or ()) < MAX_UNDER_WAY:
             return True
-        if self._allowance.refused > self._node.settings.commands_refused:
+        if self._allowance.refused > settings.commands_refused:
             raise Violation(CloseCode.RATE_LIMITED, "too many commands")
         self._refuse(frame, TooMany("too many commands", after_s=round(max(wait_s, 0.05), 3)))
         return False
 
     def _command(self, frame: dict[str, Any]) -> None:
-        errand = self._errands.get(frame["type"])
+        errand = _ERRANDS.get(frame["type"])
         if errand is not None:
-            task = self._loop.create_task(self._run(errand, frame), name=f"command {self._client.id}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(frame, partial(errand, self, frame))
             return
         try:
-            command = self._commands.get(frame["type"])
+            command = _COMMANDS.get(frame["type"])
             if command is None:
                 raise BadRequest(f"unknown frame type {frame['type'][:40]!r}")
-            command(frame)
+            command(self, frame)
         except WindsockError as error:
             self._refuse(frame, error)
 
-    async def _run(self, errand: Callable[[dict[str, Any]], Awaitable[None]], frame: dict[str, Any]) -> None:
+    def _begin(self, frame: dict[str, Any], errand: Errand) -> None:
+        if self._tasks is None:
+            self._tasks = set()
+        task = self._loop.create_task(self._run(frame, errand), name=f"command {self._client.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, frame: dict[str, Any], errand: Errand) -> None:
         try:
-            await errand(frame)
+            await errand()
         except WindsockError as error:
             self._refuse(frame, error)
         except Exception:
@@ -202,9 +208,9 @@ class Session:
             self._client.follow(wish.sub, Match.of(wish.feed), limit, wish.rate)
 
     def _room_for(self, number: int) -> None:
-        if number in self._client.outbox:
+        if number in self._client.subscriptions:
             raise Conflict(f"sub {number} is in use")
-        if len(self._client.outbox) >= self._node.settings.subscriptions:
+        if len(self._client.subscriptions) >= self._node.settings.subscriptions:
             raise TooMany(f"{self._node.settings.subscriptions} subscriptions are open; close one first")
 
     def _unsubscribe(self, frame: dict[str, Any]) -> None:
@@ -212,33 +218,38 @@ class Session:
         self._client.unsubscribe(wish.sub)
         self._client.reply(FrameType.OK, id=wish.id)
 
-    async def _submit(self, frame: dict[str, Any]) -> None:
+    def _submit(self, frame: dict[str, Any]) -> None:
+        """The subscription stands when this frame was read: what comes behind it in the same message finds it."""
         wish = parse(Submit, frame)
-        if "idempotency_key" in frame:
-            raise Invalid.field("idempotency_key", "not built yet: leave it out")
         submission = parse(Submission, {name: value for name, value in frame.items() if name not in _SUBMIT_FRAME})
-        if wish.sub is None:
-            job = await self._node.queue.submit(submission)
-            self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
-            return
-        self._room_for(wish.sub)
-        await self._submit_watched(wish, submission)
+        new = self._node.queue.submitting.prepare(submission, wish.key)
+        topic = self._node.hub.topic(new.id)
+        if wish.sub is not None:
+            self._room_for(wish.sub)
+            self._client.watch(wish.sub, topic, log=wish.log, unborn=True)
+        self._begin(frame, partial(self._store, wish, new, topic))
 
-    async def _submit_watched(self, wish: Submit, submission: Submission) -> None:
-        """The subscription stands before the job can start; its frames follow the ok."""
-        number = wish.sub
-        assert number is not None
-
-        def born(topic: Topic) -> None:
-            self._client.watch(number, topic, log=wish.log, unborn=True)
-
+    async def _store(self, wish: Submit, new: NewJob, topic: Topic) -> None:
+        """The frames of the subscription follow the ok; they are of the job that the ok names."""
         try:
-            job = await self._node.queue.submit(submission, born=born)
+            job = (await self._node.queue.submitting.store(new, topic)).job
         except BaseException:
-            self._client.unsubscribe(number)
+            if wish.sub is not None and self._stands(wish.sub, topic):
+                self._client.unsubscribe(wish.sub)
             raise
         self._client.reply(FrameType.OK, id=wish.id, job=job.summary())
-        self._client.release(number)
+        if wish.sub is None or not self._stands(wish.sub, topic):
+            return
+        if job.id == new.id:
+            self._client.release(wish.sub)
+        else:
+            self._client.unsubscribe(wish.sub)
+            self._client.watch(wish.sub, self._node.hub.topic(job.id), log=wish.log)
+
+    def _stands(self, number: int, topic: Topic) -> bool:
+        """Whether the subscription of a submit is still there: it may have been unsubscribed meanwhile."""
+        subscription = self._client.subscriptions.get(number)
+        return subscription is not None and subscription.source is topic
 
     async def _cancel(self, frame: dict[str, Any]) -> None:
         wish = parse(JobCommand, frame)
@@ -258,10 +269,22 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone."""
-        self._commands, self._errands = {}, {}  # bound methods: without them there is no circle to collect
-        for task in self._tasks:
+        for task in self._tasks or ():
             task.cancel()
         self._client.close()
+
+
+_COMMANDS: dict[str, Callable[[Session, dict[str, Any]], None]] = {
+    FrameType.SUBSCRIBE: Session._subscribe,
+    FrameType.SUBMIT: Session._submit,
+    FrameType.UNSUBSCRIBE: Session._unsubscribe,
+    FrameType.VISIBILITY: Session._visibility,
+    FrameType.PING: Session._ping,
+}
+_ERRANDS: dict[str, Callable[[Session, dict[str, Any]], Coroutine[Any, Any, None]]] = {
+    FrameType.CANCEL: Session._cancel,
+    FrameType.RERUN: Session._rerun,
+}
 
 
 def _address(frame: dict[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,16 @@
-"""All open WebSockets of a node: counted by address, swept once a second for silence and slowness."""
+"""All that stays connected to a node: counted, by address too; WebSockets are swept for silence and slowness."""
 
 import asyncio
 import itertools
-from contextlib import suppress
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from tornado.ioloop import PeriodicCallback
 
+from handlers.collector import Collector
+from handlers.gate import Gate
 from server.client import Client
 from server.errors import TooMany
 from server.node import Node
@@ -33,16 +37,21 @@ class Sockets:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.gate = Gate(node.settings, node.metrics.turned_away, lambda: len(self), self._count_greeting)
         self._open: set[Socket] = set()
+        self._streams = 0  # of events
+        self._greeting: set[Socket] = set()  # those that had not said hello when last looked at
         self._by_address: dict[str, int] = {}
         self._emptied = asyncio.Event()  # none is open any more
         self._numbers = itertools.count(1)
+        self._collector = Collector(lambda: node.worker is not None and bool(node.worker.held))
         self._sweeper = PeriodicCallback(self._sweep, 1000 * min(1.0, node.settings.heartbeat_s / 4))
         node.clients = lambda: len(self._open)
         node.metrics.read_one("windsock_connections", node.clients)
 
     def __len__(self) -> int:
-        return len(self._open)
+        """All clients, those that read events over HTTP as well."""
+        return len(self._open) + self._streams
 
     def __iter__(self) -> "itertools.chain[Socket]":
         return itertools.chain(list(self._open))
@@ -51,14 +60,17 @@ class Sockets:
         """Begin to sweep."""
         self._sweeper.start()
 
-    def admit(self, address: str) -> None:
-        """Make room for one more.
+    def admit(self, address: str, *, greets: bool = True) -> None:
+        """Make room for one more, which will say hello or not.
 
         Raises:
             TooMany: this address has as many as it may.
+            Unavailable: this node has, or it has enough to do with those that are connecting.
         """
         if self._by_address.get(address, 0) >= self._node.settings.connections_per_address:
-            raise TooMany("too many connections from this address", after_s=5.0)
+            self._node.metrics.turned_away["address"] += 1
+            raise TooMany("too many connections from this address", after_s=random.uniform(4.0, 8.0))
+        self.gate.check(asyncio.get_running_loop().time(), greets=greets)
 
     def number(self) -> str:
         """The name of the next client."""
@@ -67,25 +79,60 @@ class Sockets:
     def add(self, socket: Socket) -> None:
         """Take in an open connection."""
         self._open.add(socket)
-        self._by_address[socket.address] = self._by_address.get(socket.address, 0) + 1
+        self._greeting.add(socket)
+        self._enter(socket.address)
 
     def discard(self, socket: Socket) -> None:
         """It is closed."""
         if socket not in self._open:
             return
         self._open.discard(socket)
+        self._greeting.discard(socket)
         if not self._open:
             self._emptied.set()
-        left = self._by_address[socket.address] - 1
+        self._leave(socket.address)
+
+    @contextmanager
+    def stream(self, address: str) -> Iterator[None]:
+        """As long as a client reads events over HTTP.
+
+        Raises:
+            TooMany, Unavailable: it may not.
+        """
+        self.admit(address, greets=False)
+        self._streams += 1
+        self._enter(address)
+        try:
+            yield
+        finally:
+            self._streams -= 1
+            self._leave(address)
+
+    def _enter(self, address: str) -> None:
+        self._by_address[address] = self._by_address.get(address, 0) + 1
+
+    def _leave(self, address: str) -> None:
+        left = self._by_address[address] - 1
         if left:
-            self._by_address[socket.address] = left
+            self._by_address[address] = left
         else:
-            del self._by_address[socket.address]
+            del self._by_address[address]
+
+    def _count_greeting(self) -> int:
+        """How many have not said hello; those that have are looked for only where it matters."""
+        if len(self._greeting) >= self._node.settings.greeting:
+            self._forget_greeted()
+        return len(self._greeting)
+
+    def _forget_greeted(self) -> None:
+        self._greeting = {socket for socket in self._greeting if not socket.client.greeted}
 
     def _sweep(self) -> None:
+        self._forget_greeted()
         now = asyncio.get_running_loop().time()
         for socket in self:
             socket.sweep(now)
+        self._collector.settle(len(self), now)
 
     async def drain(self) -> None:
         """Tell all to come back at a random moment of a window; whoever stays is ended when the node stops."""

@@ -5,6 +5,7 @@ Tornado routes, admits and answers 101; from there on the connection is ours (`c
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 from handlers.base import Answering, Door, refuse_foreign
@@ -21,7 +22,16 @@ from server.protocol import SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, CloseCode
 
 log = logging.getLogger("windsock.websocket")
 COUNTED_CODES = frozenset(CloseCode) | frozenset(range(1000, 1016))  # a client may close with any
-CODECS = {SUBPROTOCOL_MSGPACK: MSGPACK, SUBPROTOCOL_JSON: JSON}
+
+
+def framed(codec: Codec) -> Codec:
+    """A codec whose messages are ready for the socket: what is joined is one WebSocket frame, built once for all."""
+    opcode, join = Opcode.BINARY if codec.binary else Opcode.TEXT, codec.join
+    return replace(codec, join=lambda items: build(opcode, join(items)))
+
+
+FRAMED_JSON = framed(JSON)
+CODECS = {SUBPROTOCOL_MSGPACK: framed(MSGPACK), SUBPROTOCOL_JSON: FRAMED_JSON}
 
 
 class StreamHandler(UpgradeHandler, Answering):
@@ -30,12 +40,12 @@ class StreamHandler(UpgradeHandler, Answering):
     def initialize(self, node: Node, door: Door, sockets: Sockets) -> None:
         """Take what the application was wired with."""
         self._node = node
-        self._door = door
+        self.door = door
         self._sockets = sockets
 
     def prepare(self) -> None:
         """Refuse before the upgrade: strangers, too many, subprotocols nobody here speaks."""
-        refuse_foreign(self.request, self._door, unsafe=True)
+        refuse_foreign(self.request, self.door, unsafe=True)
         if self.request.method == "GET":
             check_request(self.request)
         self._sockets.admit(self.request.remote_ip or "")
@@ -48,7 +58,7 @@ class StreamHandler(UpgradeHandler, Answering):
         settings = self._node.settings
         connection = self.upgrade(settings.hello_bytes, spoken=CODECS, too_big=CloseCode.FRAME_TOO_LARGE)
         if connection is not None:
-            codec = CODECS[self.subprotocol] if self.subprotocol else JSON
+            codec = CODECS[self.subprotocol] if self.subprotocol else FRAMED_JSON
             StreamSocket(self._node, self._sockets, connection, codec, self.request.remote_ip or "")
 
 
@@ -59,9 +69,7 @@ class StreamSocket:
         "_binary",
         "_codec",
         "_connection",
-        "_hello_timer",
         "_node",
-        "_opcode",
         "_pinged",
         "_session",
         "_sockets",
@@ -70,23 +78,16 @@ class StreamSocket:
     )
 
     def __init__(self, node: Node, sockets: Sockets, connection: Connection, codec: Codec, address: str) -> None:
-        loop = asyncio.get_running_loop()
         self.address = address
         self._node = node
         self._sockets = sockets
         self._connection = connection
         self._codec = codec
-        self._opcode = Opcode.BINARY if codec.binary else Opcode.TEXT
-        self.client = Client(sockets.number(), node.hub, self, codec, node.settings)
+        self.client = Client(sockets.number(), node.hub, self, connection, codec)
         self._session: Session | None = Session(node, self.client)
-        self._pinged = loop.time()
-        self._hello_timer = loop.call_later(node.settings.hello_s, self._no_hello)
+        self._pinged = asyncio.get_running_loop().time()  # or opened, before the first ping
         sockets.add(self)
         connection.start(self)
-
-    def _no_hello(self) -> None:
-        if not self.client.greeted:
-            self.end(CloseCode.NO_HELLO, "no hello in time")
 
     # as the connection's owner
 
@@ -127,14 +128,9 @@ class StreamSocket:
     def _leave(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            self._hello_timer.cancel()
             session.close()
 
     # as the client's transport
-
-    def send(self, message: bytes) -> bool:
-        """Begin to write one message."""
-        return self._connection.open and self._connection.send(build(self._opcode, message))
 
     def end(self, code: CloseCode, reason: str) -> None:
         """Say bye as far as it can be said, and close."""
@@ -144,12 +140,12 @@ class StreamSocket:
         bye = {"type": "bye", "code": int(code), "reason": reason[:120], "retry": code >= CloseCode.TOO_SLOW}
         message = self.client.last_words(bye)
         self._leave()
-        self._connection.close(int(code), reason, farewell=build(self._opcode, message))
+        self._connection.close(int(code), reason, farewell=message)
 
     # as one of the sockets
 
     def sweep(self, now: float) -> None:
-        """Heartbeat and ping when due; the end for one that is silent or takes nothing."""
+        """Heartbeat and ping when due; the end for one that is silent, takes nothing, or has not said hello."""
         settings, connection = self._node.settings, self._connection
         if now - connection.last_read > settings.ping_timeout_s:
             log.info("%s: silent for %g s", self.client.id, settings.ping_timeout_s)
@@ -157,8 +153,13 @@ class StreamSocket:
         elif connection.pending and now - connection.last_write_progress > settings.write_s:
             log.info("%s: takes nothing for %g s", self.client.id, settings.write_s)
             connection.abort()
-        elif self._session is not None:
-            if now - self.client.last_sent >= settings.heartbeat_s and self.client.greeted:
+        elif self._session is None:
+            return
+        elif not self.client.greeted:
+            if now - self._pinged >= settings.hello_s:
+                self.end(CloseCode.NO_HELLO, "no hello in time")
+        else:
+            if now - self.client.last_sent >= settings.heartbeat_s:
                 self.client.heartbeat()
             if now - self._pinged >= settings.ping_s:
                 self._pinged = now

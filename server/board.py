@@ -17,16 +17,16 @@ log = logging.getLogger("windsock.board")
 class Board:
     """Owns the stats, their timer and the one read a second that they cost.
 
-    Duties in call order: `watch`, `unwatch`, `stop`. With the last watcher everything is let go.
+    Duties in call order: `watch`, `stop`. With the last watcher everything is let go.
     """
 
     def __init__(self, hub: Hub, broker: Broker, describe: Callable[[], dict[str, Any]]) -> None:
         self.stats = Stats(hub.traffic)
+        self.stats.keeper = self
         self.interval_s = 1.0
         self._hub = hub
         self._broker = broker
         self._describe = describe  # this process, as it is now
-        self._watchers: dict[Watcher, None] = {}
         self._census: Census | None = None  # while anybody watches
         self._timer: asyncio.TimerHandle | None = None
         self._nodes: dict[str, dict[str, Any]] | None = None  # as read last; None before the first read
@@ -34,15 +34,13 @@ class Board:
 
     def watch(self, watcher: Watcher) -> None:
         """Be told of each second."""
-        self._watchers[watcher] = None
+        self.stats.watchers[watcher] = None
         if self._census is None:
             self._begin()
 
-    def unwatch(self, watcher: Watcher) -> None:
-        """Be told no more."""
-        self._watchers.pop(watcher, None)
-        if not self._watchers:
-            self._let_go()
+    def idle(self, watched: Stats) -> None:
+        """The last watcher has gone."""
+        self._let_go()
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -57,7 +55,7 @@ class Board:
             self._timer.cancel()
             self._timer = None
         if self._census is not None:
-            self._hub.feeds.unfollow(self._census, self)
+            self._census.unwatch(self)
             self._census = None
         self._nodes = None
 
@@ -75,8 +73,7 @@ class Board:
         own = self._describe()
         nodes = {**self._nodes, own["id"]: own}
         self.stats.tick(loop.time(), self._census.counts, nodes.values(), own["loop_lag_ms"])
-        for watcher in list(self._watchers):
-            watcher.notify()
+        self.stats.tell()
 
     def _read_nodes(self) -> None:
         """For the next tick: who is alive, with how many clients."""
@@ -93,7 +90,7 @@ class Board:
 
     async def stop(self) -> None:
         """No more."""
-        self._watchers.clear()
+        self.stats.watchers.clear()
         self._let_go()
         if self._reading is not None:
             self._reading.cancel()

@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 _CURSOR = re.compile(r"([a-z0-9]{1,16})-(\d{1,9})\.(\d{1,16})\.(\d{1,16})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(NamedTuple):
     """`epoch.version.offset`, where epoch is store and attempt. Opaque to clients."""
 
     store: str  # name of the store that numbered it

@@ -99,6 +99,10 @@ class Conflict(WindsockError):
     code, status = Code.CONFLICT, 409
 
 
+class Late(Conflict):
+    """The parent of a new child does not run any more, as far as the store knows."""
+
+
 class TooLarge(WindsockError):
     """A body, message or value over its limit."""
 

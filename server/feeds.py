@@ -3,17 +3,17 @@
 from server.broker import Broker, Change, Page
 from server.reading import list_wish
 from server.reads import Reads
-from server.watcher import Watcher, tell
+from server.watcher import Watcher
 from server.window import Match, Window
 
 
 class Feeds:
-    """Owns the windows, and who follows them."""
+    """Owns the windows."""
 
     def __init__(self, broker: Broker, reads: Reads) -> None:
         self._broker = broker
         self._reads = reads
-        self._held: dict[tuple[Match, int], tuple[Window, dict[Watcher, None]]] = {}
+        self._held: dict[tuple[Match, int], Window] = {}
 
     def __len__(self) -> int:
         return len(self._held)
@@ -21,33 +21,29 @@ class Feeds:
     @property
     def windows(self) -> list[Window]:
         """All of them."""
-        return [window for window, _ in self._held.values()]
+        return list(self._held.values())
 
     def window(self, match: Match, limit: int) -> Window:
         """The window of a feed; equal feeds share one, whatever the number of dashboards."""
-        held = self._held.get((match, limit))
-        return held[0] if held is not None else Window(match, limit)
+        return self._held.get((match, limit)) or Window(match, limit)
 
     def follow(self, window: Window, watcher: Watcher) -> None:
         """Be told of a feed."""
-        _, watchers = self._held.setdefault((window.match, window.limit), (window, {}))
-        watchers[watcher] = None
+        self._held[window.match, window.limit] = window
+        window.keeper = self
+        window.watchers[watcher] = None
         if not window.loaded and not window.loading:
             self._load(window)
 
-    def unfollow(self, window: Window, watcher: Watcher) -> None:
-        """Be told no more; the window goes with its last watcher."""
-        held = self._held.get((window.match, window.limit))
-        if held is not None and held[0] is window:
-            held[1].pop(watcher, None)
-            if not held[1]:
-                del self._held[window.match, window.limit]
+    def idle(self, watched: Window) -> None:
+        """A window goes with its last watcher."""
+        del self._held[watched.match, watched.limit]
 
     def apply(self, seq: int, change: Change) -> None:
         """Take in a change of a job."""
-        for window, watchers in self._held.values():
+        for window in self.windows:
             if window.apply(seq, change.job, change.was, change.gone):
-                tell(watchers)
+                window.tell()
             if window.hungry and not window.loading:
                 self._fill(window)
 
@@ -107,8 +103,6 @@ class Feeds:
         if not taken:  # too much changed while it was read
             self._load(window)
             return
-        held = self._held.get((window.match, window.limit))
-        if held is not None:
-            tell(held[1])
-            if window.hungry:
-                self._fill(window)
+        window.tell()
+        if window.hungry and window.watchers:
+            self._fill(window)

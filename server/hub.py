@@ -11,21 +11,21 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from server.broker import Broker, Change, LogPiece
-from server.errors import NotFound
+from server.broker import Broker, Change
+from server.fanout import Fanout
 from server.feeds import Feeds
 from server.job import Job, JobDetail, JobState
 from server.metrics import Traffic
-from server.reading import entry_of, outcome_of, piece_runs
-from server.reads import RETRY_S, Reads
+from server.reading import entry_of, outcome_of
+from server.reads import Reads
 from server.settings import Settings
-from server.topic import Gap, Run, Topic
+from server.subscription import Subscription
+from server.topic import Topic
+from server.topic_reads import TopicReads
 from server.vigil import BATCH, Vigil
-from server.watcher import Watcher, tell
+from server.watcher import Watcher
 
 log = logging.getLogger("windsock.hub")
-LOST_BEATS = 3  # a job that ran is missed so long before its watchers are told that it is gone
-READ_ENTRIES = 2000  # of a log, by one read for one client
 
 
 class Audience(Protocol):
@@ -36,19 +36,23 @@ class Audience(Protocol):
 
 
 class Hub:
-    """Owns the topics and windows of a node, and who watches them."""
+    """Owns the topics and windows of a node."""
 
     def __init__(self, broker: Broker, settings: Settings, traffic: Traffic) -> None:
         self._broker = broker
         self._settings = settings
         self.traffic = traffic
-        self._topics: dict[str, tuple[Topic, dict[Watcher, None]]] = {}
+        self._topics: dict[str, Topic] = {}
+        self.fanout = Fanout(settings, traffic, self._supply)
         self._reads = Reads()
+        self._store = TopicReads(broker, self._reads, self._topics, self.fanout, settings, self._patience)
         self.feeds = Feeds(broker, self._reads)
         self._vigil = Vigil(broker, lambda: self._topics, self.reread, settings.reread_s)
         self._audience: set[Audience] = set()
         self._seq: int | None = None  # number of the last message; None: whatever comes next is right
         self._up = False  # the link
+        self._settled_at = 0.0  # monotonic seconds: until then the store may be told again what it lost
+        self._disturbed = False  # Redis was away or lost data, and it was not this node that has just started
         self.stale: str | None = None  # why what is shown may be old
 
     def start(self) -> None:
@@ -56,40 +60,40 @@ class Hub:
         self._vigil.start()
 
     async def stop(self) -> None:
-        """End all reads."""
+        """End all reads; nothing more is sent."""
         await self._vigil.stop()
         await self._reads.stop()
+        self.fanout.stop()
 
     # who watches
 
     def topic(self, job_id: str) -> Topic:
         """The topic of a job, shared where somebody watches it already."""
-        held = self._topics.get(job_id)
-        return held[0] if held is not None else Topic(job_id)
+        return self._topics.get(job_id) or Topic(job_id)
 
     def watch(self, topic: Topic, watcher: Watcher, *, unborn: bool = False) -> None:
         """Be told of a job. `unborn`: it is about to be submitted, so there is nothing to read yet."""
-        _, watchers = self._topics.setdefault(topic.id, (topic, {}))
-        if not watchers:
+        if topic.id not in self._topics:
+            self._topics[topic.id] = topic
+            topic.keeper = self
             self._vigil.mark([topic.id])
-        watchers[watcher] = None
+        topic.watchers[watcher] = None
         if not topic.loaded and not topic.loading and not unborn:
-            self._reads.begin(self._load_topic(topic))
+            self._store.load(topic)
+
+    def _supply(self, subscription: Subscription) -> None:
+        self._store.supply(subscription)
 
     def seed(self, topic: Topic, job: Job) -> None:
         """A job that was unborn has been stored; its first message may still be on its way, or lost with the link."""
-        held = self._topics.get(topic.id)
-        if held is not None and held[0].job is None:
-            held[0].apply(job)
-            tell(held[1])
+        if topic.job is None:
+            topic.apply(job)
+            topic.tell()
 
-    def unwatch(self, topic: Topic, watcher: Watcher) -> None:
-        """Be told no more; the topic goes with its last watcher."""
-        held = self._topics.get(topic.id)
-        if held is not None and held[0] is topic:
-            held[1].pop(watcher, None)
-            if not held[1]:
-                del self._topics[topic.id]
+    def idle(self, watched: Topic) -> None:
+        """A topic goes with its last watcher."""
+        if self._topics.get(watched.id) is watched:
+            del self._topics[watched.id]
 
     def join(self, audience: Audience) -> None:
         """Be told `stale` and `fresh`."""
@@ -108,12 +112,12 @@ class Hub:
         if not self._topics and not self.feeds:
             self._seq = None
             return
-        seq, changes = self._broker.changes(data)
+        seq, changes = self._broker.changes(data, None if self.feeds else self._topics)
         self._follow_seq(seq)
         for change in changes:
-            held = self._topics.get(change.id)
-            if held is not None:
-                self._apply(*held, change)
+            topic = self._topics.get(change.id)
+            if topic is not None:
+                self._apply(topic, change)
             self.feeds.apply(seq, change)
 
     def _follow_seq(self, seq: int) -> None:
@@ -121,12 +125,13 @@ class Hub:
         expected, self._seq = self._seq, seq
         if expected is not None and seq != expected + 1:
             log.info("message %d came after %d: all that is watched is read anew", seq, expected)
+            self._settle(disturbed=True)
             self.resync()
 
-    def _apply(self, topic: Topic, watchers: dict[Watcher, None], change: Change) -> None:
+    def _apply(self, topic: Topic, change: Change) -> None:
         if change.gone:
-            topic.job, topic.missing = None, True
-            tell(watchers)
+            topic.lose()
+            topic.tell()
             return
         topic.apply(change.job)
         if change.first is not None:
@@ -137,13 +142,14 @@ class Hub:
             if change.outcome is not None or change.job.state is JobState.CANCELLED:
                 topic.outcome = outcome_of(change)
             elif not topic.loading:
-                self._reads.begin(self._load_topic(topic))
-        tell(watchers)
+                self._store.load(topic)
+        topic.tell()
 
     def on_up(self) -> None:
         """The link is there (again): what was missed is read from the store."""
         self._seq = None
         self._up = True
+        self._settle(disturbed=self.stale is not None)
         if self.stale is not None:
             self.resync()
             self._reads.begin(self._freshen(list(self._reads.under_way)))
@@ -158,16 +164,16 @@ class Hub:
         """Read all that is watched anew; what is being read already, once more."""
         self.traffic.resyncs += 1
         self._vigil.mark(self._topics)
-        self._reads.outdated.update(topic for topic, _ in self._topics.values() if topic.loading)
-        for topic, _ in self._topics.values():
+        self._reads.outdated.update(topic for topic in self._topics.values() if topic.loading)
+        for topic in self._topics.values():
             if not topic.loading:
-                self._reads.begin(self._load_topic(topic))
+                self._store.load(topic)
         self.feeds.resync()
 
     async def reread(self) -> None:
         """Compare what is watched with the store: a message may have been lost without a sign."""
         self.feeds.reread()
-        ids = [topic.id for topic, _ in self._topics.values() if topic.job is not None and not topic.loading]
+        ids = [topic.id for topic in self._topics.values() if topic.job is not None and not topic.loading]
         for start in range(0, len(ids), BATCH):
             batch = ids[start : start + BATCH]
             _, jobs = await self._broker.fetch(batch)
@@ -175,14 +181,32 @@ class Hub:
 
     def _compare(self, job_ids: Sequence[str], jobs: Sequence[Job | None]) -> None:
         for job_id, job in zip(job_ids, jobs, strict=True):
-            topic, watchers = self._topics.get(job_id, (None, {}))
+            topic = self._topics.get(job_id)
             if topic is None or topic.loading:
                 continue
             if job is None or (job.ended and topic.outcome is None):
-                self._reads.begin(self._load_topic(topic))
+                self._store.load(topic)
             elif topic.apply(job):
                 topic.ring.skip(job.offset)
-                tell(watchers)
+                topic.tell()
+
+    def _settle(self, *, disturbed: bool) -> None:
+        self._disturbed = disturbed or (self._disturbed and time.monotonic() < self._settled_at)
+        self._settled_at = time.monotonic() + self._settings.lost_s
+
+    def _patience(self, seen: bool) -> float:
+        """Until when (monotonic) a job that Redis does not know may be told to it again.
+
+        After a disturbance any job may, for it may have been lost before anybody was told of it; else one that a
+        client has seen.
+        """
+        if not self._up:
+            return time.monotonic() + self._settings.lost_s
+        return self._settled_at if seen or self._disturbed else 0.0
+
+    async def find(self, job_id: str, *, seen: bool) -> JobDetail | None:
+        """A job that Redis does not know, as soon as it is told it again; None when it is gone for good."""
+        return await self._store.find(job_id, self._patience(seen))
 
     def on_down(self, why: str) -> None:
         """The link is away: what is shown may be old."""
@@ -196,66 +220,3 @@ class Hub:
         frame = {"type": "fresh", "why": "Redis is back"} if why is None else {"type": "stale", "why": why}
         for audience in list(self._audience):
             audience.announce(frame)
-
-    # what is read from the store
-
-    async def _load_topic(self, topic: Topic) -> None:
-        topic.loading = True
-        try:
-            detail = await self._reads.until(lambda: self._detail(topic), lambda: topic.id in self._topics)
-        finally:
-            topic.loading = False
-        if self._reads.was_outdated(topic):
-            self._reads.begin(self._load_topic(topic))
-            return
-        self._take(topic, detail)
-        if topic.id in self._topics and not topic.complete:  # it ended while it was read
-            self._reads.begin(self._load_topic(topic))
-
-    async def catch_up(self, topic: Topic) -> None:
-        """Read a job because a client has seen more of it at another node than this one knows."""
-        self._take(topic, await self._reads.until(lambda: self._detail(topic), lambda: topic.id in self._topics))
-
-    def _take(self, topic: Topic, detail: JobDetail | None) -> None:
-        if detail is None:
-            topic.job, topic.missing = None, True
-        else:
-            topic.apply(detail.job)
-            topic.ring.skip(detail.job.offset)
-            if detail.job.ended:
-                topic.outcome = detail.outcome(self._settings.frame_result_bytes)
-        held = self._topics.get(topic.id)
-        if held is not None:
-            tell(held[1])
-
-    async def _detail(self, topic: Topic) -> JobDetail | None:
-        """The job; one that ran and is unknown is looked for once more: its runner may make it known again."""
-        try:
-            return await self._broker.detail(topic.id)
-        except NotFound:
-            if topic.job is None or topic.job.ended:
-                return None
-        await asyncio.sleep(LOST_BEATS * self._settings.beat_s)
-        try:
-            return await self._broker.detail(topic.id)
-        except NotFound:
-            return None
-
-    async def read_log(self, topic: Topic, after: int, max_bytes: int) -> list[Run | Gap] | None:
-        """The log from `after` + 1 on as far as one read goes; None when nobody watches the topic any more."""
-        enough = time.monotonic() + 2 * self._settings.lease_s
-        while True:
-            piece = await self._reads.until(
-                lambda: self._log(topic, after, max_bytes), lambda: topic.id in self._topics
-            )
-            if piece is None or piece.entries or not topic.has(after + 1) or time.monotonic() > enough:
-                return None if piece is None else piece_runs(piece, after)
-            await asyncio.sleep(RETRY_S)  # the store has lost its tail: the runner sends it again, if it lives
-
-    async def _log(self, topic: Topic, after: int, max_bytes: int) -> LogPiece:
-        try:
-            return await self._broker.log(topic.id, after, READ_ENTRIES, max_bytes)
-        except NotFound:
-            if not topic.loading:
-                self._reads.begin(self._load_topic(topic))
-            return LogPiece(1, 0, [])

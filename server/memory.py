@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from server.broker import Beat, Broker, Lease
 from server.job import JobState
-from server.reporter import Reporter, Voice
+from server.reporter import Reporter
 from server.settings import Settings
 from server.verdicts import Verdicts
+from server.voice import Voice
 
 log = logging.getLogger("windsock.worker")
 BATCH = 200  # jobs in one call
@@ -52,6 +53,11 @@ class Memory:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._told
 
+    @property
+    def seen(self) -> tuple[str, int]:
+        """Name and sequence number of the store, before any doubt."""
+        return self._store, self._seq
+
     def look(self, beat: Beat) -> bool:
         """Where the store stands now; whether to `recall`."""
         self._newest = beat
@@ -76,6 +82,7 @@ class Memory:
             leases = [voice.lease for voice in running[start : start + BATCH]]
             await self._broker.reassert(self._id, self._store, self._seq, leases)
         for voice in running:
+            voice.progress.mark.forget()
             self._reporter.touch(voice)  # one that was refused hears of it
         await self._find_lost_ends()
         if seen is not None:

@@ -73,10 +73,11 @@ class Spread:
 class JobMeter:
     """What is counted of the jobs of one task and queue; the times are those of the task."""
 
-    __slots__ = ("_pickup", "_run", "ended", "started")
+    __slots__ = ("_pickup", "_run", "ended", "retried", "started")
 
     def __init__(self, pickup: Spread, run: Spread) -> None:
         self.started = 0
+        self.retried = 0  # attempts that raised and are followed by another
         self.ended: Counter[str] = Counter()  # by state
         self._pickup = pickup
         self._run = run
@@ -87,11 +88,14 @@ class JobMeter:
         if waited_s is not None:
             self._pickup.add(max(0.0, waited_s))
 
-    def end(self, state: str, ran_s: float | None) -> None:
-        """The store has an end. None: it never ran."""
+    def end(self, state: str, ran_s: float) -> None:
+        """The store has the end of an attempt."""
         self.ended[state] += 1
-        if ran_s is not None:
-            self._run.add(ran_s)
+        self._run.add(ran_s)
+
+    def add_ends(self, state: str, count: int) -> None:
+        """The store has ended jobs in no worker's name: cancelled before they ran, or lost with theirs."""
+        self.ended[state] += count
 
 
 Value = tuple[Labels, float | Spread]
@@ -125,6 +129,7 @@ class Described:
 
 METRICS = (
     Described("windsock_connections", "gauge", (), "open WebSockets"),
+    Described("windsock_turned_away_total", "counter", ("reason",), "clients that could not come in, by the reason"),
     Described("windsock_subscriptions", "gauge", ("kind",), "open subscriptions"),
     Described("windsock_closes_total", "counter", ("code",), "WebSockets closed, by the first close code"),
     Described("windsock_frames_out_total", "counter", (), "frames sent to clients"),
@@ -137,14 +142,18 @@ METRICS = (
     Described("windsock_link_up", "gauge", (), "whether the Pub/Sub link stands"),
     Described("windsock_link_losses_total", "counter", (), "times the Pub/Sub link went down"),
     Described("windsock_loop_lag_seconds", "gauge", (), "lateness of the event loop at the last beat"),
+    Described("windsock_loop_blocks_total", "counter", ("task",), "times that code of a task blocked the loop"),
+    Described("windsock_loop_blocked_seconds_total", "counter", ("task",), "how long that was"),
     Described("windsock_redis_restarts_total", "counter", (), "times the private redis-server was started again"),
-    Described("windsock_submits_total", "counter", ("code",), "jobs accepted, or refused by the queue"),
+    Described("windsock_submits_total", "counter", ("code",), "submits, by what became of them"),
     Described("windsock_commands_refused_total", "counter", ("code",), "commands over WebSockets that were refused"),
     Described("windsock_http_requests_total", "counter", ("handler", "status"), "HTTP requests answered"),
+    Described("windsock_worker_restarts_total", "counter", (), "worker processes that were lost and started again"),
     Described("windsock_worker_slots", "gauge", ("kind",), "slots of the worker"),
     Described("windsock_worker_busy", "gauge", ("kind",), "slots of the worker that are taken"),
     Described("windsock_jobs_started_total", "counter", ("task", "queue"), "attempts begun by this process"),
-    Described("windsock_jobs_ended_total", "counter", ("task", "queue", "state"), "jobs ended by this process"),
+    Described("windsock_jobs_ended_total", "counter", ("task", "queue", "state"), "jobs ended here, or by no worker"),
+    Described("windsock_jobs_retried_total", "counter", ("task", "queue"), "attempts that raised and are tried again"),
     Described("windsock_jobs_rescued_total", "counter", (), "jobs of lost processes that this one took back"),
     Described("windsock_pickup_seconds", "histogram", ("task",), "from when a job could run until it did"),
     Described("windsock_run_seconds", "histogram", ("task",), "from the start of an attempt to its end"),
@@ -156,10 +165,13 @@ class Metrics(Collector):
 
     def __init__(self) -> None:
         self.traffic = Traffic()
+        self.turned_away: Counter[str] = Counter()  # by reason, before they were clients
         self.closes: Counter[str] = Counter()
         self.submits: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.requests: Counter[Labels] = Counter()
+        self.blocks: Counter[str] = Counter()  # by task
+        self.blocked_s: dict[str, float] = {}
         self._jobs: dict[tuple[str, str], JobMeter] = {}
         self._times: dict[str, tuple[Spread, Spread]] = {}  # by task: pick-up, run
         self._sources: dict[str, Source] = {}
@@ -179,6 +191,11 @@ class Metrics(Collector):
             self._jobs[pair] = JobMeter(*times)
         return self._jobs[pair]
 
+    def block(self, task: str, seconds: float) -> None:
+        """The loop was blocked by code of a task, or by that of no job."""
+        self.blocks[task] += 1
+        self.blocked_s[task] = self.blocked_s.get(task, 0.0) + seconds
+
     def read(self, name: str, source: Source) -> None:
         """At a scrape, `source` has the values of this metric with their labels."""
         self._sources[name] = source
@@ -197,12 +214,16 @@ class Metrics(Collector):
         self.read("windsock_subscriptions", lambda: _by_one(traffic.subscriptions))
         self.read("windsock_snapshots_total", lambda: _by_one(traffic.snapshots))
         self.read("windsock_gaps_total", lambda: _by_one(traffic.gaps))
+        self.read("windsock_turned_away_total", lambda: _by_one(self.turned_away))
         self.read("windsock_closes_total", lambda: _by_one(self.closes))
         self.read("windsock_submits_total", lambda: _by_one(self.submits))
         self.read("windsock_commands_refused_total", lambda: _by_one(self.refused))
         self.read("windsock_http_requests_total", self.requests.items)
+        self.read("windsock_loop_blocks_total", lambda: _by_one(self.blocks))
+        self.read("windsock_loop_blocked_seconds_total", lambda: [((task,), s) for task, s in self.blocked_s.items()])
         self.read("windsock_jobs_started_total", lambda: [(pair, one.started) for pair, one in self._jobs.items()])
         self.read("windsock_jobs_ended_total", self._ended)
+        self.read("windsock_jobs_retried_total", lambda: [(pair, one.retried) for pair, one in self._jobs.items()])
         self.read("windsock_pickup_seconds", lambda: [((task,), times[0]) for task, times in self._times.items()])
         self.read("windsock_run_seconds", lambda: [((task,), times[1]) for task, times in self._times.items()])
 

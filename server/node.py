@@ -13,18 +13,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from server.alarm import Alarm
 from server.board import Board
 from server.broker import Beat, Broker, Link, Ticker
-from server.broker.connection import shown
 from server.broker.embedded import EmbeddedRedis, alive, join
 from server.broker.record import unpack
 from server.broker.ticker import Service
 from server.errors import StartupError, Unavailable, WindsockError
+from server.gathering import Gathering
+from server.hearing import hear
 from server.hub import Hub
+from server.inquiring import Inquiring
+from server.lane import served
 from server.metrics import Metrics
+from server.opening import open_broker
 from server.queue import Queue
 from server.registry import Registry
 from server.settings import Settings
+from server.timetable import Timetable
 from server.version import __version__
 from server.worker import Worker
 
@@ -40,10 +46,10 @@ class Node:
     Duties in call order: `start`, `ready`, `drain`, `stop`.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, *, serves: bool) -> None:
+    def __init__(self, settings: Settings, registry: Registry, *, serves: bool, incarnation: str | None = None) -> None:
         self.settings = settings
         self.registry = registry
-        self.id = f"{settings.name}-{secrets.token_hex(4)}"  # name and incarnation; the worker's id too
+        self.id = f"{settings.name}-{incarnation or secrets.token_hex(4)}"  # the worker's id too
         self._serves = serves  # HTTP and WebSocket: it needs every event
         self._embedded: EmbeddedRedis | None = None
         self._ticker: Ticker | None = None
@@ -55,8 +61,11 @@ class Node:
         self._away: WindsockError | None = None  # why the last beat failed
         self._unheard = 0  # own beats that did not come back through the link
         self._lateness_s = 0.0  # of the loop, at the last beat
+        self.alarm = Alarm(settings, self.metrics)
         self.draining = False
         self.clients: Callable[[], int] = lambda: 0
+        self.children: Callable[[], list[dict[str, Any]]] = list  # worker processes; called from the beat's thread too
+        self.on_worn: Callable[[], None] = lambda: None  # the worker has run as many jobs as it should
 
     async def start(self) -> None:
         """Start all parts; a failed start closes what was opened.
@@ -73,14 +82,7 @@ class Node:
 
     async def _open_broker(self) -> None:
         self.broker = Broker(await self._redis_url(), self.settings)
-        try:
-            async with asyncio.timeout(OPEN_S):
-                await self._until_open()
-        except TimeoutError:
-            if self._away is not None:
-                raise StartupError(f"{self._away.message} (tried for {OPEN_S:g} s)") from None
-            where = shown(self.settings.redis or "the private redis-server")
-            raise StartupError(f"no answer from Redis at {where} within {OPEN_S:g} s") from None
+        await open_broker(self.broker, self.settings, OPEN_S)
         if self._embedded is not None:
             await self._inherit()
 
@@ -94,36 +96,35 @@ class Node:
         await embedded.start()
         return embedded.url
 
-    async def _until_open(self) -> None:
-        while True:
-            try:
-                return await self.broker.open()
-            except Unavailable as error:
-                if self._away is None:
-                    log.warning("waiting for Redis: %s", error)
-                self._away = error
-                await asyncio.sleep(0.2)
-
     async def _inherit(self) -> None:
         """What the last owner left is taken back at once; workers of this machine that live keep their jobs."""
         for process, described in (await self.broker.nodes()).items():
-            if alive(described.get("pid")):
-                continue  # a worker that joined and outlived the server; if it does not beat, its lease runs out
-            taken = await self.broker.rescue(process)
-            if taken:
-                log.warning("%d jobs of %s, which was killed, are taken back", taken, process)
+            if not alive(described.get("pid")):  # else it joined and outlived the server; if it hangs, its lease ends
+                await self.take_back(process)
+
+    async def take_back(self, process: str) -> None:
+        """Take back at once what a process held that is gone.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        if taken := await self.broker.rescue(process):
+            log.warning("%d jobs of %s, which was killed, are taken back", taken, process)
 
     async def _open_rooms(self) -> None:
         self.hub = Hub(self.broker, self.settings, self.metrics.traffic)
+        self.asking = Inquiring(self.id, self.broker.inquiry, self.settings.answer_s)
         self.board = Board(self.hub, self.broker, self.describe)
-        self.queue = Queue(self.broker, self.hub, self.registry, self.settings, self.metrics)
-        self.queue.refusing = self._refusing
+        self.queue = Queue(self.broker, self.hub, self.registry, self.settings, self.metrics, self.id)
+        self.queue.submitting.refusing = self._refusing
+        self._timetable = Timetable(self.broker, self.queue.submitting, self.registry, self.metrics)
         if self.settings.worker:
-            self.worker = Worker(self.id, self.broker, self.registry, self.settings, self.metrics)
-        channels = [self.broker.keys.worker(self.id)]
-        if self._serves:
-            channels.append(self.broker.keys.events)
-        linked = asyncio.Event()
+            gathering = Gathering(self.broker, self.queue.submitting, self.settings)
+            self.worker = Worker(self.id, self.broker, self.registry, self.settings, self.metrics, gathering)
+            self.worker.on_worn = self.on_worn
+            self.queue.submitting.expecting = self.worker.expecting
+        keys, linked = self.broker.keys, asyncio.Event()
+        channels = [keys.worker(self.id), *([keys.events] if self._serves else [])]
 
         def up() -> None:
             linked.set()
@@ -139,8 +140,10 @@ class Node:
         except TimeoutError:
             raise StartupError(f"cannot subscribe to {', '.join(channels)}: {self._link.why or 'no answer'}") from None
         self._start_beat()
+        self.alarm.start(self.worker)
         if self.worker is not None:
             await self.worker.start()
+        self._timetable.start()
 
     def _start_beat(self) -> None:
         loop = asyncio.get_running_loop()
@@ -151,17 +154,17 @@ class Node:
             except RuntimeError:  # the loop has closed under a thread that was slow to stop
                 log.info("a beat came after the end")
 
-        runs_jobs = self.worker is not None
         self._ticker = ticker = Ticker(
             self.broker.connector,
             self.broker.keys,
             self.settings,
             self.id,
             self.describe,
-            Service(self.settings.queues if runs_jobs else (), self.registry.names if runs_jobs else ()),
+            Service(self.settings.queues, served(self.registry, self.settings)) if self.worker else Service((), ()),
             lambda beat: hand_over(self._on_beat, beat, time.monotonic()),
             lambda reason: hand_over(self._on_lost, reason),
         )
+        ticker.on_asked = self.worker.insight.from_beat if self.worker is not None else None
         self.metrics.read_one("windsock_jobs_rescued_total", lambda: ticker.rescued)
         self.metrics.read_one("windsock_loop_lag_seconds", lambda: max(0.0, self._lateness_s))
         ticker.start()
@@ -174,12 +177,10 @@ class Node:
             return
         kind, what = unpack(data)
         self._unheard = 0
-        if self.worker is not None and kind == b"claim":
-            self.worker.on_wake(what.decode())
-        elif self.worker is not None and kind == b"cancel":
-            self.worker.on_cancel(what.decode())
-        elif self.worker is not None and kind == b"watch":
-            self.worker.on_watch([job_id.decode() for job_id in what])
+        if kind == b"answer":
+            self.asking.on_answer(*what)
+        elif self.worker is not None:
+            hear(self.worker, kind, what)
 
     def _on_up(self) -> None:
         self._unheard = 0
@@ -197,13 +198,11 @@ class Node:
         self._lateness_s = now - sent
         self._beat = (beat, now)
         self._away = None
+        for (queue, task, state), count in beat.ended.items():
+            self.metrics.job(task, queue).add_ends(state, count)
         if beat.store != self.broker.store:
-            log.warning(
-                "the store is another one (%s, was %s): its data was lost or replaced",
-                beat.store,
-                self.broker.store,
-            )
-            self.broker.store = beat.store
+            was, self.broker.store = self.broker.store, beat.store
+            log.warning("the store is another one (%s, was %s): its data was lost or replaced", beat.store, was)
             self.hub.resync()
         if self.worker is not None:
             self.worker.on_beat(beat)
@@ -231,16 +230,14 @@ class Node:
             return Unavailable("this node is draining", after_s=5.0)
         if self._away is not None:
             return Unavailable(self._away.message)
-        if (
-            self._beat is None
-            or time.monotonic() - self._beat[1] > 2 * self.settings.beat_s + self.settings.redis_timeout_s
-        ):
+        patience_s = 2 * self.settings.beat_s + self.settings.redis_timeout_s
+        if self._beat is None or time.monotonic() - self._beat[1] > patience_s:
             return Unavailable("Redis has not answered for a while")
         if self._beat[0].full:
             return Unavailable("Redis is full: raise its maxmemory or let ended jobs go sooner (keep_ended)")
         if self._link is not None and not self._link.up:
             return Unavailable("the Pub/Sub link to Redis is down")
-        return self.queue.turned_away(within_s=2 * self.settings.beat_s)
+        return self.queue.submitting.turned_away(within_s=2 * self.settings.beat_s)
 
     def _refusing(self) -> Unavailable | None:
         return Unavailable("this node is draining", after_s=5.0) if self.draining else None
@@ -258,10 +255,19 @@ class Node:
             "serves": self._serves,
             "clients": self.clients(),
             "subscriptions": sum(self.metrics.traffic.subscriptions.values()),
-            "loop_lag_ms": round(self._lateness_s * 1000, 1),
+            **self.alarm.describe(self._lateness_s),
             "draining": self.draining,
             "worker": self.worker.describe() if self.worker is not None else None,
+            "children": self.children(),
         }
+
+    async def nodes(self) -> list[dict[str, Any]]:
+        """All processes alive as they described themselves at their last beat, and this one as it is now.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        return list({**await self.broker.nodes(), self.id: self.describe()}.values())
 
     # the end
 
@@ -276,12 +282,17 @@ class Node:
         self.draining = True
         if self.worker is not None:
             await self.worker.stop()
-        if self._ticker is not None:
-            await asyncio.to_thread(self._ticker.stop)
+        ticker, self._ticker = self._ticker, None  # a failed start is stopped twice
+        if ticker is not None:
+            await asyncio.to_thread(ticker.stop)
             await self._farewell()
+        if self.worker is not None:
+            await self.worker.close()  # after the farewell: what is slow to close keeps no jobs from others
+        self.alarm.stop()
         if self._link is not None:
             await self._link.stop()
         if hasattr(self, "hub"):
+            await asyncio.gather(self._timetable.stop(), self.queue.groups.stop())
             await self.board.stop()
             await self.hub.stop()
         if hasattr(self, "broker"):

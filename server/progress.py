@@ -3,19 +3,20 @@
 A call costs well under a microsecond: it writes attributes, and only the first one after a flush wakes the runner.
 """
 
-import math
 import threading
 import time
-from collections.abc import AsyncIterable, Callable, Iterable, Sized
+from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from server.backlog import Backlog
+from server.checkpoint import Checkpoint
 from server.codec import MSGPACK, check_value
-from server.job import MAX_NOTE, MAX_UNIT
-from server.track import Track
+from server.counting import Counting, JobCancelled
+from server.steps import Bar, Roll, clean
+from server.tree import Family, Spawning, nobody
 
-Item = TypeVar("Item")
+__all__ = ["JobCancelled", "Level", "Progress"]
 
 
 class Level(StrEnum):
@@ -27,35 +28,35 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class JobCancelled(BaseException):
-    """Raised by the next progress call of a thread job that was cancelled or ran out of time.
-
-    A BaseException, like `asyncio.CancelledError`: `except Exception` in a task must not swallow it.
-    """
-
-
-class Progress:
+class Progress(Counting, Spawning):
     """The voice of a running job. A task gets one by annotating a parameter with `Progress`.
 
     Made and read by the runner; `wake` is called once when something is new, from whichever thread spoke.
-    Duties in call order: remember (`update`, `advance`, `note`, `track`), record (`log`, `emit`), stop (`cancelled`).
+    Duties in call order: where to begin (`checkpointed`), remember (`update`, `advance`, `note`, `track`, `plan`,
+    `step`), record (`log`, `emit`, `checkpoint`), stop (`cancelled`).
     """
 
     __slots__ = (
         "_backlog",
+        "_bar",
+        "_checkpoint_bytes",
+        "_complete",
         "_dirty",
-        "_done",
         "_entry_bytes",
+        "_family",
+        "_found",
         "_lock",
-        "_note",
         "_pressed",
+        "_relayed",
+        "_roll",
         "_stop",
-        "_total",
         "_touched",
-        "_unit",
         "_wake",
         "attempt",
+        "checkpointed",
+        "goes_on",
         "job_id",
+        "mark",
     )
 
     def __init__(
@@ -66,21 +67,33 @@ class Progress:
         *,
         backlog: Backlog | None = None,
         entry_bytes: int = 16384,
+        checkpoint_bytes: int = 65536,
+        checkpoint: bytes | None = None,
     ) -> None:
         self.job_id = job_id
         self.attempt = attempt  # 1 for the first try
+        self.checkpointed = None if checkpoint is None else MSGPACK.decode(checkpoint)
+        """Where the last attempt that said so could be gone on from; None where none has."""
+        self.mark = Checkpoint(checkpoint)
+        self.goes_on = False
+        """Asked to end, because its worker stops: another attempt will follow. What it needs should stay."""
         self._wake = wake
         self._backlog = backlog if backlog is not None else Backlog(10_000, 8 * 1024 * 1024)
         self._entry_bytes = entry_bytes
+        self._checkpoint_bytes = checkpoint_bytes
         self._lock = threading.Lock()  # the log is written by the task's thread and taken by the runner's
         self._dirty = False  # told the runner, not yet taken
         self._pressed = False  # … and again, because much has gathered meanwhile
         self._touched = False  # the bar has been set at all
         self._stop = False
-        self._done: float = 0
-        self._total: float | None = None
-        self._unit: str | None = None
-        self._note: str | None = None
+        self._complete = False  # it has succeeded
+        self._roll: Roll | None = None  # the steps, from the first word on
+        self._bar: Bar | None = None  # what calls write to, as long as there are no steps
+        self._relayed: dict[str, Any] | None = None  # the bar, where the function speaks in another process
+        self._family: Family | None = None  # made when it is first needed, by …
+        self._found: Callable[[], Family] = nobody
+
+    # As `Counting` has them, without its calls: these two stand in hot loops.
 
     def update(
         self,
@@ -90,73 +103,58 @@ class Progress:
         unit: str | None = None,
         note: str | None = None,
     ) -> None:
-        """Say how far the job is. What is not given stays as it was.
-
-        Args:
-            done: units of work finished.
-            total: units of work in all; leave it out while unknown.
-            unit: what is counted, such as "images" (20 characters are kept).
-            note: what is being done now (200 characters are kept).
-
-        Raises:
-            JobCancelled: the job was asked to end (thread jobs).
-        """
         if self._stop:
             raise JobCancelled
+        bar = self._bar or self._reach()
         if done is not None:
-            self._done = done
+            bar.done = done
         if total is not None:
-            self._total = total
+            bar.total = total
         if unit is not None:
-            self._unit = unit
+            bar.unit = unit
         if note is not None:
-            self._note = note
+            bar.note = note
         self._touched = True
         if not self._dirty:
             self._tell()
 
     def advance(self, by: float = 1, note: str | None = None) -> None:
-        """Say that `by` more units are done."""
         if self._stop:
             raise JobCancelled
-        self._done += by
+        bar = self._bar or self._reach()
+        bar.done += by
         if note is not None:
-            self._note = note
+            bar.note = note
         self._touched = True
         if not self._dirty:
             self._tell()
 
-    def note(self, text: str) -> None:
-        """Say what is being done now."""
-        self.update(note=text)
+    update.__doc__, advance.__doc__ = Counting.update.__doc__, Counting.advance.__doc__
 
-    def track(
-        self,
-        items: Iterable[Item] | AsyncIterable[Item],
-        total: float | None = None,
-        *,
-        unit: str | None = None,
-    ) -> Track[Item]:
-        """Go through `items` and count them: `for item in progress.track(rows)`, or `async for` in a coroutine.
+    def _reach(self) -> Bar:
+        if self._stop:
+            raise JobCancelled
+        if self._roll is None:  # made here, because most jobs are short and say nothing
+            with self._lock:
+                self._roll = self._roll or Roll()
+        if self._roll.used:
+            return self._roll.here()
+        self._bar = self._roll.top
+        return self._bar
 
-        `async for` takes plain iterables too, and lets the loop go on every 10 ms, so that a long loop of short steps
-        blocks nobody.
-
-        Args:
-            total: how many there are; taken from `len(items)` where it has one.
-        """
-        if total is None and isinstance(items, Sized):
-            total = len(items)
-        self._total = total  # even None: what was tracked before says nothing of these
-        self.update(0, unit=unit)
-        return Track(self, items)
+    def _touch(self) -> None:
+        if self._roll is not None and self._roll.used:
+            self._bar = None
+        self._touched = True
+        if not self._dirty:
+            self._tell()
 
     def log(self, text: object, level: str = Level.INFO) -> None:
         """Append a line to the job's log. `level` is debug, info, warning or error.
 
         A longer text than the limit (16 KiB) is cut and says so.
         """
-        entry: dict[str, Any] = {"at": _now_ms(), "level": Level(level).value, "text": _clean(str(text))}
+        entry: dict[str, Any] = {"at": _now_ms(), "level": Level(level).value, "text": clean(str(text))}
         packed = MSGPACK.encode(entry)
         if len(packed) > self._entry_bytes:
             room = (self._entry_bytes - 128) // 4
@@ -175,6 +173,28 @@ class Progress:
         if len(packed) > self._entry_bytes:
             raise ValueError(f"an emitted value of {len(packed)} bytes; the limit is {self._entry_bytes}")
         self._append(packed)
+
+    def checkpoint(self, value: Any) -> None:
+        """Say where the job could go on: the next attempt finds it in `checkpointed`, should this one not end.
+
+        It is stored with the next report, at most a second later, and never ahead of the log entries said before it.
+
+        Args:
+            value: a JSON value of at most 64 KiB (`checkpoint_bytes`), such as how many rows are done.
+
+        Raises:
+            ValueError: it is not a JSON value, or too large.
+        """
+        if self._stop:
+            raise JobCancelled
+        check_value(value)
+        packed = MSGPACK.encode(value)
+        if len(packed) > self._checkpoint_bytes:
+            raise ValueError(f"a checkpoint of {len(packed)} bytes; the limit is {self._checkpoint_bytes}")
+        with self._lock:
+            self.mark.set(packed, self._backlog.next_offset - 1)
+        if not self._dirty:
+            self._tell()
 
     @property
     def cancelled(self) -> bool:
@@ -199,20 +219,51 @@ class Progress:
     # The runner's side.
 
     def stop(self) -> None:
-        """Make every further call of the task raise `JobCancelled`."""
+        """Make every further call of the task raise `JobCancelled`, also one that waits for children."""
         self._stop = True
+        if self._family is not None:
+            self._family.stop()
+
+    def relatives(self) -> Family:
+        """The family, made when it is first needed."""
+        self._family = family = self._family or self._found()
+        return family
+
+    def relate(self, found: Callable[[], Family]) -> None:
+        """How to find the job's children, should it have any."""
+        self._found = found
+
+    def relay(self, bar: dict[str, Any] | None, entries: Iterable[bytes], checkpoint: bytes | None = None) -> None:
+        """What the function has said in another process: the bar that `take` gave, packed log entries, a checkpoint."""
+        with self._lock:
+            for packed in entries:
+                self._backlog.append(packed)
+            if checkpoint is not None:
+                self.mark.set(checkpoint, self._backlog.next_offset - 1)
+        if bar is not None:
+            self._relayed = bar
+            self._touched = True
+        if not self._dirty or self._backlog.pressing:
+            self._tell()
+
+    def complete(self) -> None:
+        """The job has succeeded: its steps are all done."""
+        self._complete = True
 
     def take(self) -> dict[str, Any] | None:
         """The bar as the summary shows it, None until the task has spoken. What is said from now on wakes again."""
         self._dirty = self._pressed = False
+        return self.shown()
+
+    def shown(self) -> dict[str, Any] | None:
+        """The same, and nothing is taken: what was said still wakes or has woken."""
         if not self._touched:
             return None
-        return {
-            "done": _number(self._done),
-            "total": None if self._total is None else _number(self._total),
-            "unit": None if self._unit is None else _words(self._unit, MAX_UNIT),
-            "note": None if self._note is None else _words(self._note, MAX_NOTE),
-        }
+        told = dict(self._relayed) if self._relayed is not None else (self._roll or Roll()).told()
+        if self._complete and "fraction" in told:
+            told["fraction"] = 1
+            told.pop("step", None)
+        return told
 
     def unsent(self, max_bytes: int, tail: int | None = None) -> tuple[int, list[bytes]]:
         """What to send to a store that has the log up to `tail` (None: all it was sent): an offset, and entries."""
@@ -243,32 +294,6 @@ class Progress:
     def pending(self) -> bool:
         """Whether entries wait for the store."""
         return bool(self._backlog.unsent)
-
-
-def _number(value: float) -> float | int:
-    """Numbers of every kind (numpy's too) as JSON knows them; nonsense as 0."""
-    if type(value) is int and abs(value) < 2**63:
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return 0
-    if not math.isfinite(number):
-        return 0
-    return int(number) if number.is_integer() and abs(number) < 2**53 else number
-
-
-def _words(said: object, limit: int) -> str:
-    """What a task gave as a text. It is read by the runner, which nothing in it may throw off."""
-    try:
-        return _clean(str(said))[:limit]
-    except Exception:
-        return "?"
-
-
-def _clean(text: str) -> str:
-    """Text that every codec carries: lone surrogates (from file names) are replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _now_ms() -> int:

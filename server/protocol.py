@@ -1,6 +1,8 @@
 """The words of the wire: frame types, close codes, and the frames a client may send. Pure."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,6 +33,7 @@ MAX_FIELD = 200  # characters of a field's path in a refusal
 MAX_FIELD_ERRORS = 100  # fields named in a refusal
 MAX_CHOICES = 20  # values in one field of a filter
 MAX_DELAY_S = 10 * 366 * 86_400.0
+KEY_PATTERN = r"^[ -~]{1,255}$"  # of an idempotency key: visible ASCII and blanks
 
 
 class FrameType(StrEnum):
@@ -89,6 +92,7 @@ class GapReason(StrEnum):
 
 Name = Annotated[StrictStr, Field(pattern=NAME_PATTERN)]
 Tag = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TAG, pattern=r"^[^\x00-\x1f\x7f]*$")]
+KnownId = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
 JobId = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 CommandId = Annotated[StrictInt, Field(ge=0)] | Annotated[StrictStr, Field(max_length=64)]
 Sub = Annotated[StrictInt, Field(ge=1, lt=2**53)]
@@ -104,18 +108,47 @@ class Submission(BaseModel):
     task: Name
     args: dict[str, Any] = Field(default_factory=dict)
     queue: Name | None = None  # the task's own where not given
-    priority: Annotated[StrictInt, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY)] = 0
+    priority: Annotated[StrictInt, Field(ge=MIN_PRIORITY, le=MAX_PRIORITY)] | None = None
     delay_s: Annotated[float, Field(strict=True, ge=0, le=MAX_DELAY_S)] | None = None
     at: Annotated[StrictInt, Field(ge=0, le=MAX_AT)] | None = None  # ms since the epoch
     max_attempts: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     timeout_s: Annotated[float, Field(strict=True, gt=0, le=MAX_DELAY_S)] | None = None
     tags: Annotated[list[Tag], Field(max_length=MAX_TAGS)] = Field(default_factory=list)
+    profile: StrictBool | Literal["cprofile"] = False  # make a profile of each attempt
 
     @model_validator(mode="after")
     def _one_time(self) -> "Submission":
         if self.delay_s is not None and self.at is not None:
             raise ValueError("give delay_s or at, not both")
         return self
+
+
+class ProfileWish(BaseModel):
+    """What `POST /api/jobs/{id}/profile` carries. Unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: Annotated[float, Field(strict=True, gt=0, le=3600)] = 5.0
+    interval_ms: Annotated[float, Field(strict=True, ge=0.5, le=1000)] | None = None  # between two samples
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a submit is known by when it comes again."""
+
+    text: str
+    field: str  # how its sender calls it
+
+    @classmethod
+    def of(cls, text: str, field: str) -> "IdempotencyKey":
+        """A key from outside.
+
+        Raises:
+            Invalid: it is none.
+        """
+        if not re.fullmatch(KEY_PATTERN, text):
+            raise Invalid.field(field, "1 to 255 characters of ASCII, no control characters")
+        return cls(text, field)
 
 
 class _Frame(BaseModel):
@@ -129,6 +162,7 @@ class FeedFilter(_Frame):
     task: Choices[Name] | Name | None = None
     queue: Choices[Name] | Name | None = None
     tag: Choices[Tag] | Tag | None = None
+    parent: Choices[KnownId] | KnownId | None = None
 
 
 class Subscribe(_Frame):
@@ -170,6 +204,12 @@ class Submit(_Frame):
     id: CommandId
     sub: Sub | None = None
     log: LogWish = "none"
+    idempotency_key: Annotated[StrictStr, Field(pattern=KEY_PATTERN)] | None = None
+
+    @property
+    def key(self) -> IdempotencyKey | None:
+        """What the submit is known by when it comes again."""
+        return None if self.idempotency_key is None else IdempotencyKey(self.idempotency_key, "idempotency_key")
 
 
 class JobCommand(_Frame):
@@ -203,6 +243,9 @@ def parse(model: type[Model], value: Any, prefix: str = "") -> Model:
         raise Invalid(field_errors(error, value, prefix)) from None
 
 
+PLAIN_WORDS = {"extra_forbidden": "unknown field", "model_type": "Input should be a map"}  # by Pydantic's own name
+
+
 def field_errors(error: ValidationError, value: Any, prefix: str = "") -> list[FieldError]:
     """Pydantic's findings about `value` as fields with messages: one for each field, and not endlessly many."""
     found: dict[str, str] = {}
@@ -210,7 +253,7 @@ def field_errors(error: ValidationError, value: Any, prefix: str = "") -> list[F
         path = _path(one["loc"], value, missing=one["type"] == "missing")
         field = f"{prefix}{'.'.join(path)}".removesuffix(".")[:MAX_FIELD]
         message = one["msg"].removeprefix("Value error, ")
-        found.setdefault(field or "body", "unknown field" if one["type"] == "extra_forbidden" else message)
+        found.setdefault(field or "body", PLAIN_WORDS.get(one["type"], message))
         if len(found) == MAX_FIELD_ERRORS:
             break
     return [FieldError(field, message) for field, message in found.items()]

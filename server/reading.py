@@ -26,7 +26,12 @@ def list_wish(match: Match) -> ListWish:
     states = [state.value for state in (JobState if match.states is None else sorted(match.states))]
     given = [
         (name, sorted(values))
-        for name, values in (("task", match.tasks), ("queue", match.queues), ("tag", match.tags))
+        for name, values in (
+            ("parent", match.parents),
+            ("task", match.tasks),
+            ("queue", match.queues),
+            ("tag", match.tags),
+        )
         if values is not None
     ]
     if not given:

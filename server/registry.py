@@ -1,32 +1,33 @@
-"""Tasks: `@task`, what their arguments must look like, and where they come from.
+"""Tasks: what their arguments must look like, how they are run, and which a process knows."""
 
-`@task` only marks a function; nothing is registered anywhere until a `Registry` loads the module. So a task file can be
-imported by tests and scripts without a server.
-"""
-
+import dataclasses
 import inspect
 import re
+import time
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, cast, overload
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic_core import SchemaError
 
+from server.codec import is_json
 from server.errors import FieldError, Invalid
 from server.job import NAME_PATTERN
+from server.limits import Limit, make_limit
+from server.options import Options, is_marked, options_of
 from server.progress import Progress
 from server.protocol import field_errors
+from server.resource import Resource, is_resource, make_resource, plain_only, wanted_by
+from server.retries import PLAIN, Retries
+from server.sameness import Sameness
+from server.schedules import Schedule, make_schedules
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-_MARK = "__windsock_task__"
 _FIELD = "argument_"  # before field names, so that an argument may be called `json`, `_x` or `model_config`
 _ADVICE = "For further information visit"  # pydantic's, about pydantic
-DEFAULT_QUEUE = "default"
-DEFAULT_MAX_ATTEMPTS = 3
 
 
 class Kind(StrEnum):
@@ -34,57 +35,7 @@ class Kind(StrEnum):
 
     COROUTINE = "coroutine"
     THREAD = "thread"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `@task(…)` was told."""
-
-    name: str | None = None  # default: the function's name
-    queue: str = DEFAULT_QUEUE
-    timeout_s: float | None = None  # longest run of one attempt
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS  # attempts that may be lost with their worker
-
-
-@overload
-def task(function: Function, /) -> Function: ...
-@overload
-def task(
-    *, name: str | None = None, queue: str = ..., timeout_s: float | None = None, max_attempts: int = ...
-) -> Callable[[Function], Function]: ...
-def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Mark a function as a task: `@task` or `@task(timeout_s=60)`.
-
-    `async def` runs on the event loop, plain `def` in a thread. A parameter annotated with `Progress` gets the job's
-    progress; all others are arguments, checked against their annotations when a job is submitted.
-
-    Args:
-        name: how jobs name it; the function's name by default.
-        queue: where its jobs wait if the submission does not say.
-        timeout_s: longest run of one attempt; then the job fails with `timeout`.
-        max_attempts: how many attempts may be lost with their worker before the job fails with `worker_lost`.
-
-    Raises:
-        TypeError: an option nobody knows, or one with a value that cannot be.
-    """
-    chosen = Options(**options)
-    _check_options(chosen)
-
-    def mark(marked: Callable[..., Any]) -> Callable[..., Any]:
-        setattr(marked, _MARK, chosen)
-        return marked
-
-    return mark if function is None else mark(function)
-
-
-def _check_options(options: Options) -> None:
-    for name in (options.name, options.queue):
-        if name is not None and not re.fullmatch(NAME_PATTERN, name):
-            raise TypeError(f"@task: {name!r} is not a name: up to 64 of A-Z a-z 0-9 _ . -")
-    if options.timeout_s is not None and not options.timeout_s > 0:
-        raise TypeError("@task: timeout_s must be over 0")
-    if not (isinstance(options.max_attempts, int) and options.max_attempts >= 1):
-        raise TypeError("@task: max_attempts must be 1 or more")
+    PROCESS = "process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +49,11 @@ class Task:
     arguments: type[BaseModel]  # made from the signature
     progress_parameter: str | None  # the parameter that gets the Progress
     summary: str  # first line of the docstring
+    sameness: Sameness | None = None  # which jobs are the same; None: it does not matter
+    retries: Retries = PLAIN  # which exceptions are followed by another attempt
+    limit: Limit | None = None  # how many of its jobs run at once
+    schedules: tuple[Schedule, ...] = ()  # when it is run by itself
+    resources: Mapping[str, Resource] = dataclasses.field(default_factory=dict)  # by the parameter that gets it
 
     def check(self, args: Mapping[str, Any]) -> None:
         """Make sure that a job with `args` can be called.
@@ -106,6 +62,13 @@ class Task:
             Invalid: naming every argument that is missing, unknown or of the wrong kind.
         """
         self._model(args)
+
+    def limit_of(self, args: Mapping[str, Any]) -> str | None:
+        """The name of what a job with these checked arguments shares a limit with; None where there is no limit."""
+        if self.limit is None or not self.limit.key:
+            return None if self.limit is None else self.limit.task
+        model = self._model(args)
+        return self.limit.name({name: getattr(model, _FIELD + name) for name in self.limit.key})
 
     def bind(self, args: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         """The keyword arguments of one call: converted values and the progress.
@@ -138,13 +101,27 @@ class Task:
                 "queue": self.options.queue,
                 "timeout_s": self.options.timeout_s,
                 "max_attempts": self.options.max_attempts,
+                "priority": self.options.priority,
+                "unique": list(unique) if isinstance(unique := self.options.unique, list | tuple) else unique,
+                "cache_s": self.options.cache_s,
+                **self._describe_runs(),
             },
         }
 
-
-def _is_marked(function: object) -> bool:
-    """Looked up without `getattr`, which runs code of proxies and mocks that a task file may have imported."""
-    return isinstance(inspect.getattr_static(function, _MARK, None), Options)
+    def _describe_runs(self) -> dict[str, Any]:
+        now = time.time_ns() // 1_000_000
+        ticks = [tick for schedule in self.schedules if (tick := schedule.next_after(now)) is not None]
+        return {
+            "retries": self.retries.most if self.retries.retry_on else 0,
+            "retry_on": [kind.__name__ for kind in self.retries.retry_on],
+            "limit": None if self.limit is None else self.limit.most,
+            "key": [] if self.limit is None else list(self.limit.key),
+            "limit_trees": self.limit is not None and self.limit.trees,
+            "cron": [schedule.expression for schedule in self.schedules],
+            "timezone": self.schedules[0].zone.key if self.schedules else None,
+            "missed": self.schedules[0].missed.value if self.schedules else None,
+            "next_at": min(ticks, default=None),
+        }
 
 
 def make_task(function: Callable[..., Any]) -> Task:
@@ -153,27 +130,64 @@ def make_task(function: Callable[..., Any]) -> Task:
     Raises:
         TypeError: its signature cannot be a task's; the message says which parameter and why.
     """
-    options: Options = getattr(function, _MARK)
+    options = options_of(function)
     name = _name(function, options)
     hints = _hints(function, name)
     fields: dict[str, Any] = {}
     progress_parameter: str | None = None
+    resources: dict[str, Resource] = {}
     for parameter in inspect.signature(function).parameters.values():
         annotation = hints.get(parameter.name, Any)
         if annotation is Progress:
             progress_parameter = parameter.name
             continue
+        if (wanted := wanted_by(annotation, parameter, f"task {name}")) is not None:
+            resources[parameter.name] = make_resource(wanted)
+            continue
         default = _default(function, parameter)
         fields[_FIELD + parameter.name] = (annotation, Field(default, alias=parameter.name))
+    arguments = _arguments_model(name, fields)
+    kind = _kind(function, options, name)
     return Task(
         name=name,
         function=function,
-        kind=Kind.COROUTINE if inspect.iscoroutinefunction(function) else Kind.THREAD,
+        kind=kind,
         options=options,
-        arguments=_arguments_model(name, fields),
+        arguments=arguments,
         progress_parameter=progress_parameter,
         summary=(inspect.getdoc(function) or "").partition("\n")[0],
+        sameness=_sameness(name, options, arguments),
+        retries=options.retrying,
+        limit=_limit(name, options, fields),
+        schedules=_schedules(name, options, arguments),
+        resources=plain_only(resources, f"task {name}") if kind is Kind.PROCESS else resources,
     )
+
+
+def _limit(name: str, options: Options, fields: Mapping[str, Any]) -> Limit | None:
+    arguments = [one.removeprefix(_FIELD) for one in fields]
+    return make_limit(name, options.limit, options.key, arguments, trees=options.limit_trees)
+
+
+def _schedules(name: str, options: Options, arguments: type[BaseModel]) -> tuple[Schedule, ...]:
+    schedules = make_schedules(name, options.cron, options.timezone, options.missed)
+    for field_name, field in arguments.model_fields.items() if schedules else ():
+        if field.is_required():
+            argument = field_name.removeprefix(_FIELD)
+            raise TypeError(f"task {name} has a cron expression, and its argument {argument!r} has no default")
+    return schedules
+
+
+def _sameness(name: str, options: Options, arguments: type[BaseModel]) -> Sameness | None:
+    """Which jobs are the same. An argument that is left out counts as its default, where that is a JSON value."""
+    if options.unique is False and options.cache_s is None:
+        return None
+    known = {field_name.removeprefix(_FIELD): field for field_name, field in arguments.model_fields.items()}
+    strangers = [] if isinstance(options.unique, bool) else sorted(set(options.unique) - set(known))
+    if strangers:
+        raise TypeError(f"task {name}: unique names {strangers[0]!r}, which is none of its arguments")
+    defaults = {argument: field.default for argument, field in known.items() if is_json(field.default)}
+    return Sameness(options.unique, options.cache_s, defaults)
 
 
 def _name(function: Callable[..., Any], options: Options) -> str:
@@ -183,6 +197,14 @@ def _name(function: Callable[..., Any], options: Options) -> str:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"task {name} is a generator; a task returns its result and emits parts by progress.emit")
     return name
+
+
+def _kind(function: Callable[..., Any], options: Options, name: str) -> Kind:
+    if not inspect.iscoroutinefunction(function):
+        return Kind.PROCESS if options.process else Kind.THREAD
+    if options.process:
+        raise TypeError(f"task {name} is async, and process=True is for plain `def`")
+    return Kind.COROUTINE
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
@@ -221,10 +243,11 @@ class NameTaken(ValueError):
 
 
 class Registry:
-    """The tasks a process knows, by name."""
+    """The tasks a process knows, by name, and the resources of their files."""
 
     def __init__(self, tasks: Iterable[Task] = ()) -> None:
         self._tasks: dict[str, Task] = {}
+        self.resources: list[Resource] = []  # those that were loaded, taken by a task or not
         for one in tasks:
             self.add(one)
 
@@ -241,10 +264,18 @@ class Registry:
 
     def add_functions(self, functions: Iterable[object]) -> int:
         """Register every marked function among `functions`; how many there were."""
-        marked = [function for function in functions if _is_marked(function)]
+        marked = [cast(Callable[..., Any], one) for one in functions if is_marked(one) or is_resource(one)]
         for function in marked:
-            self.add(make_task(cast(Callable[..., Any], function)))
+            if is_resource(function):
+                self._add_resource(make_resource(function))
+            else:
+                self.add(make_task(function))
         return len(marked)
+
+    def _add_resource(self, one: Resource) -> None:
+        """A file that was imported under two names opens nothing twice."""
+        if not any(one.is_copy_of(known) for known in self.resources):
+            self.resources.append(one)
 
     def get(self, name: str) -> Task:
         """The task of this name.

@@ -15,52 +15,16 @@ from server.backlog import Backlog, Keep
 from server.broker import Broker, Lease, Report, ReportAnswer, Verdict
 from server.errors import Unavailable
 from server.job import JobState
+from server.outcome import End
+from server.pace import Sampling
 from server.progress import Progress
 from server.settings import Settings
+from server.voice import NO_MORE, Voice
 
 log = logging.getLogger("windsock.reporter")
 CHUNK_BYTES = 64 * 1024  # log of one job in one call
 CALL_BYTES = 1024 * 1024  # log of all jobs in one call, about
 RETRY_S, MAX_RETRY_S = 0.25, 1.0
-NO_MORE = ("fenced", "gone")  # answers after which an attempt may write nothing more
-
-
-class Voice:
-    """One attempt's line to the store: its progress, and what of it the store has."""
-
-    __slots__ = ("closed", "due", "goal", "lease", "on_fenced", "progress", "stored", "told", "warnings")
-
-    def __init__(self, lease: Lease, progress: Progress, on_fenced: Callable[[str], None]) -> None:
-        self.lease = lease
-        self.progress = progress
-        self.on_fenced = on_fenced  # called with the store's answer when this attempt may write no more
-        self.goal = lease.log_last + 1  # next offset when it reported last
-        self.told = float("-inf")  # monotonic seconds of the last report
-        self.due = 0.0  # monotonic seconds before which nothing is reported
-        self.stored = lease.log_last  # last log offset the store has
-        self.warnings: list[dict[str, Any]] | None = None  # to be told; None: nothing new
-        self.closed = False  # its verdict is on the way
-
-    def report(self, max_bytes: int) -> Report:
-        """What is new."""
-        bar = self.progress.take()
-        self.goal = self.progress.next_offset
-        first, entries = self.progress.unsent(max_bytes, self.stored)
-        lost = first > self.stored + 1
-        return Report(self.lease.id, self.lease.token, bar, self.warnings, first, entries, lost, self.stored)
-
-    def settle(self, report: Report, answer: ReportAnswer, now: float) -> bool:
-        """Take in the store's answer to a report; whether there is more to tell.
-
-        A store that has lost its tail answers with a lower offset than before: from there on all is told again.
-        """
-        if answer.code in NO_MORE:
-            return False
-        if self.warnings is report.warnings:
-            self.warnings = None
-        self.stored = answer.last
-        self.progress.stored(answer.last, now)
-        return answer.last + 1 < self.goal  # what was said since then wakes by itself
 
 
 class Reporter:
@@ -72,7 +36,7 @@ class Reporter:
         self._broker = broker
         self._reclaim = reclaim  # whether an attempt that was refused holds its job again: the store had gone back
         self._settings = settings
-        self._loop = asyncio.get_running_loop()
+        self.loop = self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._dirty: dict[Voice, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -80,6 +44,7 @@ class Reporter:
         self._not_before = 0.0  # monotonic seconds: Redis was away at the last try
         self._verdicts: list[tuple[Verdict, asyncio.Future[ReportAnswer]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sampling = Sampling(settings.history)
 
     def open(self, lease: Lease, on_fenced: Callable[[str], None]) -> Voice:
         """The voice of an attempt that begins."""
@@ -93,8 +58,17 @@ class Reporter:
             else:
                 self._loop.call_soon_threadsafe(self.touch, voice)
 
-        progress = Progress(lease.id, lease.attempt, wake, backlog=backlog, entry_bytes=settings.log_entry_bytes)
-        voice = Voice(lease, progress, on_fenced)  # `wake` cannot be called before this
+        progress = Progress(
+            lease.id,
+            lease.attempt,
+            wake,
+            backlog=backlog,
+            entry_bytes=settings.log_entry_bytes,
+            checkpoint_bytes=settings.checkpoint_bytes,
+            checkpoint=lease.checkpoint,
+        )
+        now, stall_s = self._loop.time(), settings.stall_s
+        voice = Voice(lease, progress, on_fenced, now=now, stall_s=stall_s)  # `wake` cannot be called before this
         return voice
 
     def touch(self, voice: Voice) -> None:
@@ -151,7 +125,7 @@ class Reporter:
             if size > CALL_BYTES:
                 break
             del self._dirty[voice]
-            reports.append(voice.report(CHUNK_BYTES))
+            reports.append(voice.report(CHUNK_BYTES, self._loop.time()))
             voices.append(voice)
             size += sum(map(len, reports[-1].entries))
         if not reports:
@@ -185,6 +159,7 @@ class Reporter:
             voice.on_fenced(code)
 
     async def _holds_again(self, voice: Voice) -> bool:
+        voice.progress.mark.forget()  # should it be so, the store lacks what it had
         try:
             return self._reclaim is not None and await self._reclaim(voice.lease)
         except Unavailable:
@@ -197,18 +172,29 @@ class Reporter:
     # ends
 
     async def finish(
-        self, voice: Voice, state: JobState, outcome: bytes | None = None, result_bytes: int | None = None
+        self,
+        voice: Voice,
+        state: JobState,
+        outcome: bytes | None = None,
+        result_bytes: int | None = None,
+        delay_s: float = 0.0,
     ) -> ReportAnswer:
         """Tell the end of an attempt, with the last of its progress and log; returns when the store has it.
 
+        Args:
+            state: a terminal one; QUEUED gives the job back, SCHEDULED asks for another attempt after `delay_s`.
+
         Tried again for as long as Redis is away: whoever stops waiting leaves the job to be rescued.
         """
+        if state is JobState.SUCCEEDED and not voice.closed:
+            voice.progress.complete()
+            self._sample(voice, self._loop.time())
         voice.closed = True
         self._dirty.pop(voice, None)
         retry_s = 0.05
         while True:
             try:
-                answer = await self._finish_once(voice, state, outcome, result_bytes)
+                answer = await self._finish_once(voice, End(state, outcome, result_bytes, delay_s))
             except Unavailable as error:
                 log.info("the end of job %s has to wait: %s", voice.lease.id, error)
                 await asyncio.sleep(retry_s)
@@ -220,17 +206,20 @@ class Reporter:
                 return answer
             voice.stored = answer.last  # nothing of the verdict was stored
 
-    async def _finish_once(
-        self, voice: Voice, state: JobState, outcome: bytes | None, result_bytes: int | None
-    ) -> ReportAnswer:
-        report = voice.report(CHUNK_BYTES)
+    def _sample(self, voice: Voice, now: float) -> None:
+        """Keep how long it took, unless it went on from a checkpoint; some are enough."""
+        if voice.lease.checkpoint is None and self._sampling.take(voice.lease.task, now):
+            voice.took_ms = round((now - voice.began) * 1000)
+
+    async def _finish_once(self, voice: Voice, end: End) -> ReportAnswer:
+        report = voice.report(CHUNK_BYTES, self._loop.time(), ending=True)
         while report.first + len(report.entries) < voice.progress.next_offset:  # a long log goes ahead in pieces
             (answer,) = await self._broker.report([report], ending=True)
             voice.settle(report, answer, self._loop.time())
             if answer.code in NO_MORE:
                 return answer
-            report = voice.report(CHUNK_BYTES)
-        return await self._tell(Verdict(report, state, outcome, result_bytes))
+            report = voice.report(CHUNK_BYTES, self._loop.time(), ending=True)
+        return await self._tell(Verdict(report, end.state, end.outcome, end.result_bytes, end.delay_s, voice.took_ms))
 
     async def _tell(self, verdict: Verdict) -> ReportAnswer:
         """All verdicts of one loop turn leave in one call."""

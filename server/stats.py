@@ -4,15 +4,15 @@ A node computes one `Stats` for all its clients, from the events it hears anyway
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from server.feed_subscription import FeedSubscription
+from server.codec import JSON, Codec
 from server.job import HELD, Job, JobState
 from server.metrics import Traffic
-from server.pace import Frame, Pace, Phase
 from server.protocol import FrameType
-from server.subscription import JobSubscription
+from server.subscription import Due, Frame, Phase, Subscription
+from server.watcher import Watched
 from server.window import Match, Window
 
 SECONDS = 60  # that the percentiles look back
@@ -55,10 +55,11 @@ def _percentile(total: "Counter[int]", percent: int) -> int | None:
     return None
 
 
-class Stats:
+class Stats(Watched):
     """Counts the steps of all jobs and makes the fields of a `stats` frame of them, once a second."""
 
     def __init__(self, traffic: Traffic) -> None:
+        super().__init__()
         self._traffic = traffic
         self.number = 0  # of the present fields
         self.fields: dict[str, Any] | None = None  # of the frame; None until the first second is over
@@ -144,42 +145,37 @@ class Census(Window):
         """It holds none."""
 
 
-class StatsSubscription:
-    """Tells one client how it goes: a frame for each second, without snapshot, live or end."""
+class StatsSubscription(Subscription):
+    """Tells how it goes: a frame for each second, without snapshot, live or end."""
 
-    __slots__ = ("_due_s", "_pace", "_stats", "_told", "leave", "notify", "number", "phase")
+    __slots__ = ("_number_told", "_stats")
     kind = "stats"
 
-    def __init__(self, number: int, stats: Stats) -> None:
-        self.number = number
+    def __init__(
+        self,
+        number: int,
+        stats: Stats,
+        *,
+        traffic: Traffic | None = None,
+        codec: Codec = JSON,
+        due: Due | None = None,
+    ) -> None:
+        super().__init__(number, stats, rate=1000.0, traffic=traffic, codec=codec, due=due)  # as they come
         self.phase = Phase.LIVE
-        self.notify: Callable[[], None] = _nobody  # called when a second is over
-        self.leave: Callable[[], None] = _nobody  # to be called by whoever forgets this subscription
         self._stats = stats
-        self._told = 0
-        self._pace = Pace(1000.0)  # as they come, unless hidden
-        self._due_s: float | None = None
+        self._number_told = 0
 
-    @property
-    def due_s(self) -> float | None:
-        """Seconds after the last `next` at which to ask again; None: when there is news."""
-        return self._due_s
+    def _point(self) -> Hashable:
+        return self._number_told
 
     def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
         """The latest second, if it was not told yet."""
         self._due_s = None
-        if self._stats.fields is None or self._told == self._stats.number:
+        if self._stats.fields is None or self._number_told == self._stats.number:
             return None
         wait = self._pace.due_in(now, hidden_s)
         if wait > 0:
             self._due_s = wait
             return None
-        self._told, self._pace.last = self._stats.number, now
-        return {"type": FrameType.STATS.value, "sub": self.number, **self._stats.fields}
-
-
-def _nobody() -> None:
-    """Nobody listens yet."""
-
-
-Subscription = JobSubscription | FeedSubscription | StatsSubscription
+        self._number_told, self._pace.last = self._stats.number, now
+        return self._frame(FrameType.STATS, **self._stats.fields)

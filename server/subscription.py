@@ -1,316 +1,226 @@
-"""What one client is still to be told of one job. Pure: state and a monotonic time in, frames out.
+"""What subscriptions of every kind have in common: how far they have come, how often they may speak, who shares one.
 
-A subscription is asked for its next frame until it has none. It holds no queue: between two frames lies whatever the
-topic says then, so a slow client costs one slot.
+Clients that stand at one point are owed the same from there on, byte for byte. So they share one subscription, which
+makes each frame once for all of them. One that falls behind gets a subscription of its own (`part`), and comes back to
+the others when it stands where they do (`merge`). Pure.
 """
 
-from collections import deque
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Collection, Hashable
+from copy import copy
+from enum import IntEnum, auto
+from typing import Any, Protocol, Self
 
-from server.cursor import Cursor, How, Resume, resume
-from server.errors import Code
-from server.job import Job
+from server.codec import JSON, Codec
+from server.member import Member
 from server.metrics import Traffic
-from server.pace import Frame, Pace, Phase, nobody
-from server.protocol import DEFAULT_RATE, FrameType, GapReason
-from server.topic import Gap, Run, Topic, clipped
+from server.watcher import Watched
 
-MAX_ENCODED = 64  # frames kept for others at the same position
-MISSING = "no such job: it never was, was deleted, or has expired"
+Frame = dict[str, Any]
 
 
-class JobSubscription:
-    """Tells one client of one job: snapshot, replay of the log, live, updates, end (protocol.md section 3, Order)."""
+class Phase(IntEnum):  # whose members are hashed at C speed: they are part of each point
+    """How far a subscription has come."""
+
+    OPENING = auto()
+    REPLAY = auto()
+    LIVE = auto()
+    ENDED = auto()
+
+
+class Pace:
+    """Not more often than a client asked for: the first at once, the next after the interval."""
+
+    __slots__ = ("interval_s", "last")
+
+    def __init__(self, rate: float) -> None:
+        self.interval_s = 1 / rate
+        self.last = float("-inf")  # monotonic seconds
+
+    def due_in(self, now: float, hidden_s: float | None) -> float:
+        """Seconds until the next frame may go; 0 when it may go now."""
+        return max(0.0, self.last + max(self.interval_s, hidden_s or 0.0) - now)
+
+
+class Due(Protocol):
+    """Where subscriptions wait that may have something to say."""
+
+    def touch(self, subscription: "Subscription") -> None:
+        """There may be news."""
+
+
+class Subscription:
+    """Tells its members of one source, frame by frame; all of them stand at the same point.
+
+    Args:
+        number: the clients' own, in every frame.
+        source: what is told of; nobody is told of its news before the subscription is among its watchers.
+        rate: updates per second, at most.
+        traffic: where it is counted.
+        codec: how the members want their frames.
+        due: told of news.
+    """
 
     __slots__ = (
-        "_after",
-        "_caught_up",
-        "_codec",
+        "_due",
         "_due_s",
-        "_encode",
-        "_epoch",
-        "_limit_log",
-        "_offset",
         "_pace",
-        "_replay_to",
-        "_runs",
-        "_seen",
+        "_stood",
         "_traffic",
-        "_version",
         "ahead",
+        "alarm",
         "behind",
-        "notify",
+        "codec",
+        "done",
+        "held",
+        "hidden",
+        "members",
         "number",
         "phase",
-        "topic",
+        "reading",
+        "source",
     )
-    kind = "job"
+    kind = ""  # for the metrics
 
     def __init__(
         self,
         number: int,
-        topic: Topic,
+        source: Watched,
         *,
-        after: str | None = None,
-        log: str | int = "none",
-        rate: float = DEFAULT_RATE,
+        rate: float,
         traffic: Traffic | None = None,
+        codec: Codec = JSON,
+        due: Due | None = None,
     ) -> None:
         self.number = number
-        self.topic = topic
-        self._traffic = traffic or Traffic()  # where it is counted
-        self._seen = 0  # changes of the topic, when the client was told last
+        self.source = source
+        self.codec = codec
         self.phase = Phase.OPENING
-        self.behind = False  # the log has to be read from the store, from `offset` on
-        self.ahead = False  # the client has seen more elsewhere: the job has to be read from the store
-        self.notify: Callable[[], None] = nobody  # called by the hub when the topic has news
-        self._after = after
-        self._limit_log = log
-        self._codec = ""  # see `share`
-        self._encode: Callable[[Frame], bytes] | None = None
-        self._caught_up = False  # it was read once because of that
-        self._pace = Pace(rate)
-        self._offset = 0  # the client has been told of the log up to here
-        self._version = 0  # and of this summary
-        self._epoch = ("", 1)  # store and attempt the offset belongs to
-        self._replay_to = 0
-        self._runs: deque[Run | Gap] = deque()  # read from the store, not yet sent
+        self.members: dict[Member, None] = {}
+        self.hidden = False  # nobody looks: updates come rarely
+        self.held = False  # it stands, and waits for a reply that has to go before its first frame
+        self.behind = False  # something has to be read from the store before it can go on
+        self.done = False  # the frame it gave last said all there is: asking for another is of no use
+        self.ahead = False  # the clients have seen more elsewhere: the source has to be read from the store
+        self.reading = False  # this is under way
+        self.alarm: float | None = None  # monotonic seconds: when it will be asked without news
+        self._due = due
+        self._stood: Hashable = None  # the point at which the source has it for others to join
         self._due_s: float | None = None
-
-    @property
-    def offset(self) -> int:
-        """Where the log goes on for this client: everything up to here was sent or declared a gap."""
-        return self._offset
+        self._pace = Pace(rate)
+        self._traffic = traffic or Traffic()
 
     @property
     def due_s(self) -> float | None:
         """Seconds after the last `next` at which to ask again; None: when there is news."""
         return self._due_s
 
-    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | bytes | None:
-        """The next frame of at most about `room` bytes, or None: then see `due_s` and `behind`."""
-        self._due_s = None
-        if self.phase is Phase.OPENING:
-            return self._open()
-        if self.phase is Phase.ENDED:
-            return None
-        if self.topic.missing and self.topic.job is None:
-            return self._error()
-        if self._uprooted():
-            return self._open()
-        if self.phase is Phase.REPLAY:
-            return self._replay(room)
-        return self._live(now, room, hidden_s)
+    def next(self, now: float, room: int, hidden_s: float | None = None) -> Frame | None:
+        """The next frame of at most about `room` bytes, or None: then see `due_s`, `behind` and `ahead`."""
+        raise NotImplementedError
 
-    def share(self, codec: str, encode: Callable[[Frame], bytes]) -> None:
-        """From now on frames that are the same for all clients at one position are encoded once, and come as bytes."""
-        self._codec, self._encode = codec, encode
+    def notify(self) -> None:
+        """The source has news."""
+        if self._due is not None:
+            self._due.touch(self)
 
-    def _shared(self, key: tuple[Hashable, ...], make: Callable[[], Frame]) -> Frame | bytes:
-        """A frame that depends on nothing but the topic, `key` and the number of the subscription."""
-        if self._encode is None or self.phase is not Phase.LIVE:
-            return make()  # in a replay everybody is somewhere else
-        encoded = self.topic.encoded
-        if len(encoded) >= MAX_ENCODED:
-            encoded.clear()
-        key = (self._codec, self.number, self._offset, *key)
-        data = encoded.get(key)
-        if data is None:
-            data = encoded[key] = self._encode(make())
-        return data
-
-    def catch_up(self) -> None:
-        """The job was read from the store because this subscription was `ahead`: whatever it says now holds."""
-        self.ahead = False
-        self._caught_up = True
-
-    def take(self, found: list[Run | Gap]) -> None:
-        """What was read from the store because this subscription was `behind`.
-
-        Entries after the tail that the topic knows of are left out: they may be of an attempt it does not know yet.
-        """
-        self.behind = False
-        tail = 0 if self.topic.job is None else self._tail(self.topic.job)
-        self._runs.extend(part for piece in found if (part := clipped(piece, tail)) is not None)
-        if not found and self.topic.job is not None and self._offset < self._tail(self.topic.job):
-            # The store had more when it was announced: it has lost its tail.
-            self._runs.append(Gap(self._offset + 1, self._tail(self.topic.job), GapReason.LOST))
-
-    def _frame(self, kind: FrameType, **fields: Any) -> Frame:
-        return {"type": kind.value, "sub": self.number, **fields}
-
-    def _error(self) -> Frame:
-        self.phase = Phase.ENDED
-        return self._frame(FrameType.ERROR, code=Code.NOT_FOUND.value, message=MISSING, retryable=False)
-
-    def _cursor(self, version: int) -> str:
-        job = self.topic.job
-        assert job is not None
-        return str(Cursor(job.store, job.attempt, version, self._offset))
-
-    # opening
-
-    def _open(self) -> Frame | None:
-        if not self.topic.loaded:
-            return None
-        job = self.topic.job
-        if job is None:
-            return self._error()
-        if not self._caught_up and self._outruns(job):
-            self.ahead = True
-            return None
-        answer = self._resume(job)
-        self.phase = Phase.REPLAY
-        self._offset = answer.offset
-        self._epoch = (job.store, job.attempt)
-        # An ended job's end is still to come: a client that is cut off before it must not count it as told.
-        self._version = job.version - 1 if job.ended else job.version
-        self._replay_to = self._tail(job)
-        self._seen = self.topic.changes
-        self._traffic.snapshots[answer.how.value] += 1
-        fields = {} if answer.log_from is None else {"log_from": answer.log_from}
-        return self._frame(
-            FrameType.SNAPSHOT, job=job.summary(), how=answer.how.value, cursor=self._cursor(self._version), **fields
-        )
-
-    def _uprooted(self) -> bool:
-        """Whether the store, or a new attempt, has other entries where this client holds some already: begin anew."""
-        job = self.topic.job
-        if job is None or self._epoch == (job.store, job.attempt):
-            return False
-        seen = Cursor(*self._epoch, self._version, self._offset)
-        self._epoch = (job.store, job.attempt)
-        self._runs.clear()  # read before: the store may have lost them
-        if resume(seen, job.store, job.attempt_firsts).how is How.RESUMED:
-            return False
-        self._after = str(seen)
-        return True
-
-    def _outruns(self, job: Job) -> bool:
-        """Whether the client's cursor is of a later moment than this node knows of: it comes from another node."""
-        cursor = Cursor.parse(self._after)
-        return (
-            cursor is not None
-            and cursor.store == job.store
-            and (cursor.attempt, cursor.version) > (job.attempt, job.version)
-        )
-
-    def _resume(self, job: Job) -> Resume:
-        if self._after is None:
-            return Resume(How.FRESH, self._tail_start(job))
-        cursor = Cursor.parse(self._after) or Cursor("", 1, 0, 0)
-        answer = resume(cursor, job.store, job.attempt_firsts)
-        if answer.how is How.RESET and answer.log_from == 1:
-            return Resume(How.RESET, self._tail_start(job), log_from=1)
-        return answer
-
-    def _tail_start(self, job: Job) -> int:
-        if isinstance(self._limit_log, int):
-            return max(0, self._tail(job) - self._limit_log)
-        return 0
-
-    def _tail(self, job: Job) -> int:
-        return max(self.topic.ring.tail, job.offset)
-
-    # the log
+    def _frame(self, kind: str, **fields: Any) -> Frame:
+        return {"type": str(kind), "sub": self.number, **fields}
 
     @property
-    def _wants_log(self) -> bool:
-        return self._limit_log != "none"
+    def _told(self) -> int:
+        """How many clients hear what it says; while nobody has joined, the one it was made for."""
+        return len(self.members) or 1
 
-    def _replay(self, room: int) -> Frame | bytes | None:
-        job = self.topic.job
-        assert job is not None
-        if self._wants_log and self._offset < min(self._replay_to, self._tail(job)):
-            return self._log(room)
-        self.phase = Phase.LIVE
-        return self._frame(FrameType.LIVE)
+    # who shares it
 
-    def _log(self, room: int) -> Frame | bytes | None:
-        """The next piece of the log, from what was read or from the ring."""
-        while self._runs and not self._runs[0].first <= self._offset + 1 <= self._runs[0].last:
-            self._runs.popleft()  # told from elsewhere meanwhile, or asked for before a new beginning
-        piece = self._runs.popleft() if self._runs else self.topic.ring.run(self._offset, room)
-        if piece is None:
-            self.behind = True
+    @property
+    def point(self) -> Hashable:
+        """Where it stands: equal points mean equal frames from here on. None while nobody can join."""
+        if self.held or self.reading or self.alarm is not None:
             return None
-        if isinstance(piece, Gap):
-            return self._gap(self._offset + 1, piece.last, piece.why)
-        return self._entries(piece, room)
-
-    def _gap(self, first: int, last: int, why: GapReason) -> Frame:
-        self._traffic.gaps[why.value] += 1
-        self._offset = last
-        return self._frame(
-            FrameType.GAP,
-            **{"from": first, "to": last, "why": why.value, "cursor": self._cursor(self._version)},
-        )
-
-    def _entries(self, run: Run, room: int) -> Frame | bytes:
-        start = self._offset + 1 - run.first
-        count, size = 0, 0
-        for entry in run.entries[start:]:
-            if count and size + entry.size > room:
-                break
-            count, size = count + 1, size + entry.size
-        if start + count < len(run.entries):
-            self._runs.appendleft(run)
-        first = self._offset + 1
-        self._offset += count
-        version = self._version
-        if self.phase is Phase.REPLAY:
-            self._traffic.replayed += count
-        return self._shared(
-            ("log", first, version),
-            lambda: self._frame(
-                FrameType.LOG,
-                first=first,
-                entries=[entry.value for entry in run.entries[start : start + count]],
-                cursor=self._cursor(version),
-            ),
-        )
-
-    # live
-
-    def _live(self, now: float, room: int, hidden_s: float | None) -> Frame | bytes | None:
-        job = self.topic.job
-        assert job is not None
-        tail = self._tail(job)
-        owes_log = self._wants_log and self._offset < tail
-        if job.ended:
-            return self._log(room) if owes_log else self._end(job)
-        newer = job.version > self._version
-        if not newer and not owes_log:
+        point = self._point()
+        if point is None:
             return None
-        wait = self._pace.due_in(now, hidden_s)
-        if wait > 0 and not self._runs:
-            self._due_s = wait
-            return None
-        if newer:
-            return self._update(job, now, owes_log)
-        frame = self._log(room)
-        if frame is not None and self._offset >= tail:
-            self._pace.last = now
-        return frame
+        return (self.codec.name, self.number, self.hidden, self._pace.interval_s, self.phase, point)
 
-    def _update(self, job: Job, now: float, owes_log: bool) -> Frame | bytes:
-        self._version = job.version
-        if self.topic.changes > self._seen + 1:
-            self._traffic.conflated += self.topic.changes - self._seen - 1
-        self._seen = self.topic.changes
-        if not owes_log:
-            self._pace.last = now
-        return self._shared(
-            ("update",),
-            lambda: self._frame(FrameType.UPDATE, job=job.summary(), cursor=self._cursor(job.version)),
-        )
+    def _point(self) -> Hashable:
+        """The same, as far as it depends on the kind of subscription."""
+        raise NotImplementedError
 
-    def _end(self, job: Job) -> Frame | None:
-        if self.topic.outcome is None:
-            return None
-        self.phase = Phase.ENDED
-        self._traffic.conflated += max(0, self.topic.changes - self._seen - 1)
-        self._version = job.version
-        summary = {**job.summary(), **self.topic.outcome}
-        return self._frame(FrameType.END, job=summary, last=job.offset, cursor=self._cursor(job.version))
+    def join(self, member: Member) -> None:
+        """One more is told."""
+        self._traffic.subscriptions[self.kind] += 1
+        self._take(member)
+
+    def _take(self, member: Member) -> None:
+        self.members[member] = None
+        member.subscriptions[self.number] = self
+
+    def leave(self, member: Member) -> None:
+        """One is told no more; without any, its source forgets it."""
+        del self.members[member], member.subscriptions[self.number]
+        self._traffic.subscriptions[self.kind] -= 1
+        self._go_if_empty()
+
+    def end(self) -> None:
+        """Nothing follows: its number is free."""
+        for member in list(self.members):
+            self.leave(member)
+
+    def part(self, members: Collection[Member]) -> Self:
+        """Some of the members go on by themselves, from the same point; the subscription they now share."""
+        other = self._copy()
+        other.members, other.alarm, other._stood = {}, None, None
+        other.reading = False  # whatever is being read comes to the others
+        for member in list(members):
+            del self.members[member]
+            other._take(member)
+        self.source.watchers[other] = None
+        self._go_if_empty()
+        return other
+
+    def look(self, member: Member, *, hidden: bool) -> Self:
+        """Whether one of the members is looked at; what it is told by from now on."""
+        own = self if len(self.members) == 1 else self.part([member])
+        own._stand_down()
+        own.hidden = hidden
+        return own
+
+    def _copy(self) -> Self:
+        other = copy(self)
+        other._pace = copy(self._pace)
+        return other
+
+    def merge(self) -> None:
+        """Become one with the subscription that stands at the same point, if there is one."""
+        point = self.point
+        if point is None:
+            return
+        other: Subscription | None = self.source.standing.get(point)
+        if other is self:
+            return
+        if other is None or other.point != point:  # it has moved on
+            self._stand(point)
+            return
+        few, many = (self, other) if len(self.members) <= len(other.members) else (other, self)
+        many._pace.last = max(many._pace.last, few._pace.last)
+        for member in few.members:
+            many._take(member)
+        few.members = {}
+        few._go_if_empty()
+        many._stand(point)
+
+    def _stand(self, point: Hashable) -> None:
+        self._stand_down()
+        self.source.standing[point] = self
+        self._stood = point
+
+    def _stand_down(self) -> None:
+        if self._stood is not None and self.source.standing.get(self._stood) is self:
+            del self.source.standing[self._stood]
+        self._stood = None
+
+    def _go_if_empty(self) -> None:
+        if not self.members:
+            self._stand_down()
+            self.source.unwatch(self)

@@ -1,13 +1,14 @@
 """What a node knows of one watched job: its newest summary, and the end of its log. Pure."""
 
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from server.cursor import Cursor, How, resume
 from server.job import Job
 from server.protocol import GapReason
+from server.watcher import Watched
 
 RING_ENTRIES = 1000
 RING_BYTES = 256 * 1024
@@ -111,6 +112,16 @@ class Ring:
         while len(self._entries) > RING_ENTRIES or self._size > RING_BYTES:
             self._size -= self._entries.popleft().size
 
+    def backfill(self, run: Run) -> None:
+        """Take in older entries that were read from the store, as far as they join those held and there is room."""
+        if run.last < self.first - 1:
+            return
+        for entry in reversed(run.entries[: max(0, self.first - run.first)]):
+            if len(self._entries) >= RING_ENTRIES or self._size + entry.size > RING_BYTES:
+                return
+            self._entries.appendleft(entry)
+            self._size += entry.size
+
     def skip(self, tail: int) -> None:
         """The log goes on to `tail`, without its entries at hand."""
         if tail > self.tail:
@@ -140,20 +151,28 @@ class Ring:
         return Run(after + 1, taken)
 
 
-class Topic:
+class Topic(Watched):
     """One watched job, shared by all who watch it on this node."""
 
-    __slots__ = ("changes", "encoded", "id", "job", "loading", "missing", "outcome", "ring")
+    __slots__ = ("changes", "expected", "id", "job", "loading", "missing", "outcome", "ring", "waiting", "waiting_at")
 
     def __init__(self, job_id: str) -> None:
+        super().__init__()
         self.id = job_id
         self.job: Job | None = None  # None until loaded
         self.missing = False  # the store has no such job
         self.outcome: dict[str, Any] | None = None  # of an ended job: what the end frame adds; None until read
         self.ring = Ring()
         self.loading = False
+        self.expected = False  # it was there: this node, or a client that brings a cursor, has seen it
         self.changes = 0  # summaries taken in
-        self.encoded: dict[tuple[Hashable, ...], bytes] = {}  # frames of this version, for clients at one position
+        self.waiting: dict[str, Any] = {}  # of a queued job: its place and expected start, when it was read …
+        self.waiting_at = 0.0  # … at this monotonic time
+
+    @property
+    def epoch(self) -> tuple[str, int] | None:
+        """Store and attempt that the log's tail belongs to; None while nothing is known."""
+        return None if self.job is None else (self.job.store, self.job.attempt)
 
     @property
     def loaded(self) -> bool:
@@ -169,18 +188,22 @@ class Topic:
         """Whether the log is known to reach so far."""
         return self.job is not None and offset <= max(self.ring.tail, self.job.offset)
 
+    def lose(self) -> None:
+        """The store has no such job, and nobody will make it known again."""
+        self.job, self.missing, self.expected = None, True, False
+
     def apply(self, job: Job) -> bool:
         """Take in a summary; whether it was news. A lower version never wins, a terminal one always."""
         self.missing = False
         if self.job is not None and self.job.store == job.store and not job.newer_than(self.job):
             return False
-        if self.job is not None:
+        if self.job is not None and (self.job.store, self.job.attempt) != (job.store, job.attempt):
             held = Cursor(self.job.store, self.job.attempt, self.job.version, self.ring.tail)
             answer = resume(held, job.store, job.attempt_firsts)
             if answer.how is How.RESET:  # other entries have taken the place of some that are held
                 self.ring.rewind(answer.offset)
         self.job = job
-        self.encoded.clear()
+        self.expected = True
         self.changes += 1
         self.ring.rewind(job.offset)
         return True

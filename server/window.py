@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from server.job import Job, JobState
 from server.protocol import FeedFilter
+from server.watcher import Watched
 
 Value = TypeVar("Value")
 MAX_PENDING = 100_000  # changes kept while a page is being read; beyond it the page is read again
@@ -23,11 +24,12 @@ class Match:
     tasks: frozenset[str] | None = None
     queues: frozenset[str] | None = None
     tags: frozenset[str] | None = None
+    parents: frozenset[str] | None = None
 
     @classmethod
     def of(cls, feed: FeedFilter) -> "Match":
         """The filter a client sent."""
-        return cls(_set(feed.state), _set(feed.task), _set(feed.queue), _set(feed.tag))
+        return cls(_set(feed.state), _set(feed.task), _set(feed.queue), _set(feed.tag), _set(feed.parent))
 
     def others(self, job: Job) -> bool:
         """Whether all but the state fits."""
@@ -35,6 +37,7 @@ class Match:
             (self.tasks is None or job.task in self.tasks)
             and (self.queues is None or job.queue in self.queues)
             and (self.tags is None or not self.tags.isdisjoint(job.tags))
+            and (self.parents is None or job.parent in self.parents)
         )
 
     def fits(self, job: Job) -> bool:
@@ -44,7 +47,7 @@ class Match:
     @property
     def countable(self) -> bool:
         """Whether the store counts exactly what this filter lets through: none or one other filter, of one value."""
-        given = [field for field in (self.tasks, self.queues, self.tags) if field is not None]
+        given = [field for field in (self.tasks, self.queues, self.tags, self.parents) if field is not None]
         return not given or (len(given) == 1 and len(given[0]) == 1)
 
 
@@ -63,10 +66,11 @@ class Diff:
     gone: list[str]
 
 
-class Window:
+class Window(Watched):
     """The newest `limit` jobs of a filter, shared by all clients that asked for the same."""
 
     def __init__(self, match: Match, limit: int) -> None:
+        super().__init__()
         self.match = match
         self.limit = limit
         self.counts: dict[str, int] | None = None  # by state; None where the store cannot count exactly

@@ -8,70 +8,96 @@ which wakes it through the worker's channel. The beat is the safety net.
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
-from server.broker import Beat, Broker, Lease, Report, Verdict
+from server.attempt import Attempt, Reason
+from server.broker import Beat, Broker, Lease, NewJob, Report, Verdict
+from server.chores import Chores
 from server.errors import Unavailable, WindsockError
 from server.executors import Executors
+from server.gathering import Gathering
+from server.hand import Hand
+from server.holdings import ENDED_BEATS, UNHELD_BEATS, UNLEASED_BEATS, Holdings
+from server.insight import Insight
 from server.job import JobState
-from server.lane import Lane
+from server.lane import Lane, describe_lanes, make_lanes
+from server.lifespan import Resources
 from server.memory import Memory
 from server.metrics import Metrics
-from server.registry import Kind, Registry
+from server.pacing import Pacing
+from server.registry import Registry
 from server.reporter import Reporter
-from server.runner import Attempt, Reason, Runner
+from server.runner import Runner
 from server.settings import Settings
 
 log = logging.getLogger("windsock.worker")
 MOST_CLAIMED = 500  # jobs by one claim: Redis does nothing else meanwhile
-UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after so many beats …
-ENDED_BEATS = 2  # … but one whose end we have told is told of again; the first beat may have left before the end came
+LEAST_HALVED = 20  # slots from which on a claim is for half of them at most: while one half runs, Redis finds the other
 
 
 class Worker:
     """Owns the jobs a process runs.
 
-    Duties in call order: `start`, `on_wake`, `on_cancel`, `on_beat`, `drain`, `stop`.
+    Duties in call order: `start`, `on_wake`, `on_cancel`, `on_beat`, `drain`, `stop`, `close`.
     """
 
     def __init__(
-        self, worker_id: str, broker: Broker, registry: Registry, settings: Settings, metrics: Metrics
+        self,
+        worker_id: str,
+        broker: Broker,
+        registry: Registry,
+        settings: Settings,
+        metrics: Metrics,
+        gathering: Gathering,
     ) -> None:
         self.id = worker_id
         self._broker = broker
         self._settings = settings
-        self._executors = Executors(settings.threads)
-        self._reporter = Reporter(broker, settings, self._reclaim)
+        self._executors = Executors(settings)
+        self._reporter = Reporter(broker, settings, lambda lease: self._memory.reclaim(lease))  # noqa: PLW0108  made below
         self._memory = Memory(worker_id, broker, settings, self._reporter)
-        self._runner = Runner(registry, self._executors, self._reporter, settings, metrics, self._freed, self._ended)
-        slots = {Kind.COROUTINE: settings.slots, Kind.THREAD: settings.threads}
-        self._lanes = [
-            Lane(kind, slots[kind], [task.name for task in registry if task.kind is kind], settings.queues)
-            for kind in Kind
-            if any(task.kind is kind for task in registry)
-        ]
+        self._resources = Resources(registry, settings.resource_open_s, settings.resource_close_s)
+        self._ready = Registry()  # the tasks, each with the resources it takes, from `start` on
+        self.gathering = gathering
+        self.gathering.on_vacant = self._vacant
+        self.gathering.reclaim = self._memory.reclaim
+        self._runner = Runner(
+            self._ready, self._executors, self._reporter, settings, metrics, self._freed, self._ended, gathering
+        )
+        self._lanes = make_lanes(registry, settings)
         metrics.read("windsock_worker_slots", lambda: [((lane.kind.value,), lane.slots) for lane in self._lanes])
         metrics.read("windsock_worker_busy", lambda: [((lane.kind.value,), lane.busy) for lane in self._lanes])
-        self._held: dict[str, Attempt] = {}  # by job id, until the store has the end
+        self._held = Hand()  # until the store has the end
         self._running: set[Attempt] = set()  # until the function has returned
-        self._unheld: dict[str, int] = {}  # jobs the store says we hold and we do not: beats since
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._holdings = Holdings()
+        self._chores = Chores()
+        self._pacing = Pacing(broker, self._reporter, self._chores, settings.beat_s)
+        self.insight = Insight(self._held, self._runner, self._broker, self._reporter, self._chores, settings)
         self._quiet = asyncio.Event()  # nothing is held
         self._quiet.set()
         self._recalling = False
+        self._opened = False  # what jobs share is there
+        self._begun = 0  # attempts
+        self.on_worn: Callable[[], None] = lambda: None  # it has run as many jobs as it should
         self.draining = False
 
     async def start(self) -> None:
-        """Make itself known and look for jobs."""
+        """Open what jobs share, make itself known and look for jobs.
+
+        Raises:
+            StartupError: a resource could not be opened.
+        """
+        await self._resources.open()
+        for task in self._resources.bound():
+            self._ready.add(task)
+        self._opened = True
         await self._enlist()
         self.claim()
 
     async def _enlist(self) -> None:
-        queues = self._settings.queues
-        lanes = [
-            (lane.signature, [f"{queue}/{task}" for queue in queues for task in lane.tasks]) for lane in self._lanes
-        ]
+        lanes = [(lane.signature, lane.pairs(self._settings.queues)) for lane in self._lanes]
         await self._broker.enlist(self.id, lanes)
 
     @property
@@ -96,9 +122,8 @@ class Worker:
 
     def on_watch(self, job_ids: Sequence[str]) -> None:
         """Somebody has begun to look at these jobs."""
-        for job_id in job_ids:
-            if job_id in self._held:
-                self._reporter.hurry(self._held[job_id].voice)
+        for job_id in self._held.keys() & set(job_ids):
+            self._reporter.hurry(self._held[job_id].voice)
 
     def on_doubt(self) -> None:
         """A connection to the store broke: it may come back with less than it had."""
@@ -115,7 +140,7 @@ class Worker:
         """Tell a store that may have gone back what it should know, and only then take jobs from it."""
         if not self._recalling:
             self._recalling = True
-            self._spawn(self._recall_all(), "recall")
+            self._chores.spawn(self._recall_all(), "recall")
 
     async def _recall_all(self) -> None:
         try:
@@ -124,20 +149,18 @@ class Worker:
             self._recalling = False
         self.claim()
 
-    async def _reclaim(self, lease: Lease) -> bool:
-        return await self._memory.reclaim(lease)
-
     def on_beat(self, beat: Beat) -> None:
         """What a message may have failed to bring."""
         if self._memory.look(beat):
             self._recall()
-        if not beat.enlisted and not self.draining:
-            self._spawn(self._enlist(), "enlist")
+        if not beat.enlisted and self._opened and not self.draining:
+            self._chores.spawn(self._enlist(), "enlist")
         for job_id in beat.cancels:
             self.on_cancel(job_id)
         if beat.work:
             self.claim()
-        self._give_back_unheld(beat.leased)
+        self._compare(beat.leased)
+        self._pacing.sweep(attempt.pacing() for attempt in self._held.values())
 
     def claim(self) -> None:
         """Look for jobs on all lanes."""
@@ -147,9 +170,27 @@ class Worker:
 
     # claims
 
+    def expecting(self, new: NewJob) -> Callable[[], None] | None:
+        """How to claim a job in the same exchange with Redis that stores it; None where that is not worth while.
+
+        It is where the job has nothing to wait for and this worker nothing else to do: else whoever is idle is woken.
+        """
+        waits = (new.delay_s, new.at, new.limit, new.same, new.key, new.group)
+        if any(one is not None for one in waits) or not self._opened or self.draining or self._memory.doubt:
+            return None
+        queues = self._settings.queues
+        for lane in self._lanes:
+            if new.task in lane.tasks and (new.queue in queues or "*" in queues):
+                return partial(self._claim_now, lane) if lane.rests else None
+        return None
+
+    def _claim_now(self, lane: Lane) -> None:
+        lane.hungry = lane.claiming = True
+        self._chores.spawn(self._claim(lane, self._call(lane), sure=True), f"claim {lane.kind.value}")
+
     def _claim_soon(self, lane: Lane) -> None:
         """Claim at the end of this turn of the loop: one call fills all slots that become free in it."""
-        if self._memory.doubt:
+        if self._memory.doubt or not self._opened:
             return  # what we hold may seem to wait: after the recall
         if lane.hungry and not lane.claiming and lane.free > 0 and not self.draining:
             lane.claiming = True
@@ -159,63 +200,110 @@ class Worker:
         if self.draining:
             lane.claiming = False
             return
-        self._spawn(self._claim(lane), f"claim {lane.kind.value}")
+        self._chores.spawn(self._claim(lane, self._call(lane)), f"claim {lane.kind.value}")
 
-    async def _claim(self, lane: Lane) -> None:
-        wanted = min(lane.free, MOST_CLAIMED)
-        lane.hungry = False  # a wake-up may overtake the answer, and must not be forgotten over it
+    async def _claim(self, lane: Lane, call: Awaitable[list[Lease]] | None, *, sure: bool = False) -> None:
+        """Claim until the slots are full or nothing waits; what came begins when the next call has left.
+
+        `sure`: something should be there. A submit whose script Redis did not know comes after the claim behind it.
+        """
+        leases: list[Lease] = []
         try:
-            leases = await self._broker.claim(
-                self.id, secrets.token_hex(8), wanted, self._settings.queues, lane.tasks, lane.signature
-            )
+            while call is not None:
+                await asyncio.sleep(0)  # it leaves
+                self._begin_all(lane, leases)
+                leases = await self._answer(lane, call)
+                lane.hungry, sure = lane.hungry or (sure and not leases), False
+                call = self._call(lane)
+            self._begin_all(lane, leases)
+        finally:
+            lane.claiming, lane.asked = False, 0
+        self._vacant(lane)
+
+    def _call(self, lane: Lane) -> Awaitable[list[Lease]] | None:
+        """Ask for jobs for the free slots; None where that is not to be."""
+        lane.readmit()
+        most = lane.slots // 2 if lane.slots >= LEAST_HALVED else lane.slots
+        wanted = min(lane.free, most, MOST_CLAIMED)
+        if wanted <= 0 or not lane.hungry or self.draining or self._memory.doubt:
+            return None
+        lane.asked += wanted
+        lane.hungry = False  # a wake-up may overtake the answer, and must not be forgotten over it
+        return self._broker.claim(
+            self.id,
+            secrets.token_hex(8),
+            wanted,
+            self._settings.queues,
+            lane.tasks,
+            lane.signature,
+            lane.limits,
+            self._memory.seen,
+        )
+
+    async def _answer(self, lane: Lane, call: Awaitable[list[Lease]]) -> list[Lease]:
+        """The jobs that were asked for; their slots stay theirs."""
+        try:
+            leases = await call
         except Unavailable as error:
             log.info("no jobs can be claimed: %s", error)
-            return  # the beat that finds Redis again says whether there is work
-        finally:
-            lane.claiming = False
-        lane.hungry = lane.hungry or len(leases) == wanted
+            leases = []  # the beat that finds Redis again says whether there is work
+        lane.hungry = lane.hungry or len(leases) == lane.asked
+        lane.asked = len(leases)
+        return leases
+
+    def _begin_all(self, lane: Lane, leases: Sequence[Lease]) -> None:
+        lane.asked -= len(leases)
         for lease in leases:
             self._begin(lane, lease)
-        self._claim_soon(lane)
 
     def _begin(self, lane: Lane, lease: Lease) -> None:
         if self.draining:  # claimed before the drain, arrived after
-            self._spawn(self._return(lease), "return")
+            self._chores.spawn(self._return(lease), "return")
             return
         lane.busy += 1
         self._memory.discard(lease.id)
         attempt = self._runner.start(lease)
+        attempt.lane = lane
+        self._held.hold(attempt)
         self._running.add(attempt)
-        self._held[lease.id] = attempt
-        self._quiet.clear()
+        self._begun += 1
+        if self._begun == self._settings.worker_jobs:
+            self.on_worn()
 
     async def _return(self, lease: Lease) -> None:
-        report = Report(lease.id, lease.token, None, None, lease.log_last + 1, [])
-        await self._broker.finish([Verdict(report, JobState.QUEUED)])
+        back = Report(lease.id, lease.token, None, None, lease.log_last + 1, [])
+        await self._broker.finish([Verdict(back, JobState.QUEUED)])
 
     def _freed(self, attempt: Attempt) -> None:
-        lane = next(lane for lane in self._lanes if lane.kind is attempt.task.kind)
-        lane.busy -= 1
+        assert attempt.lane is not None
+        if attempt.seat is not None:
+            attempt.seat.take()
+        attempt.lane.busy -= 1
         self._running.discard(attempt)
+        self._vacant(attempt.lane)
+
+    def _vacant(self, lane: Lane) -> None:
+        lane.readmit()
         self._claim_soon(lane)
 
     def _ended(self, attempt: Attempt) -> None:
-        if self._held.get(attempt.lease.id) is attempt:
-            del self._held[attempt.lease.id]
+        self._held.let_go(attempt)
         if attempt.end is not None:
             self._memory.keep(attempt.voice, attempt.end.state, attempt.end.outcome, attempt.end.result_bytes)
-        if not self._held:
-            self._quiet.set()
 
-    def _give_back_unheld(self, leased: frozenset[str]) -> None:
-        """The answer to a claim may have been lost for good: then the store thinks that we run what we do not."""
-        self._unheld = {job_id: self._unheld.get(job_id, 0) + 1 for job_id in leased if job_id not in self._held}
-        for job_id, beats in self._unheld.items():
-            if beats == ENDED_BEATS and job_id in self._memory:
-                self._spawn(self._memory.tell_again([job_id]), "end again")
+    def _compare(self, leased: frozenset[str]) -> None:
+        """The answer to a claim may have been lost for good; a job may have been taken from one that stood still."""
+        self._holdings.look(leased, self._held)
+        for job_id, beats in self._holdings.unheld.items():
+            if job_id in self._memory:  # it has ended, and the store has lost that
+                if beats >= ENDED_BEATS:
+                    self._chores.spawn(self._memory.tell_again([job_id]), "end again")
             elif beats >= UNHELD_BEATS:
                 log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)
-                self._spawn(self._broker.release(self.id, job_id), "release")
+                self._chores.spawn(self._broker.release(self.id, job_id), "release")
+        for job_id, beats in self._holdings.unleased.items():
+            if beats == UNLEASED_BEATS:  # the answer to a report says how it stands
+                self._reporter.touch(self._held[job_id].voice)
 
     # the end
 
@@ -223,21 +311,8 @@ class Worker:
         """Take no more, let what runs end; after the grace give it back."""
         self.draining = True
         await self._retire()
-        await self._settle()
-        if self._held and grace_s > 0:
-            log.info("waiting up to %g s for %d jobs", grace_s, len(self._held))
-        if await self._within(grace_s):
-            return
-        log.info("giving back %d jobs", len(self._held))
-        for attempt in list(self._held.values()):
-            attempt.interrupt(Reason.DRAIN, grace_s=min(1.0, self._settings.cancel_grace_s))
-        await self._within(5.0)
-
-    async def _settle(self) -> None:
-        """Claims under way bring their jobs, which go back: rescued later, they would have used up an attempt."""
-        deadline = asyncio.get_running_loop().time() + 1.0
-        while self._tasks and asyncio.get_running_loop().time() < deadline:
-            await asyncio.wait(self._tasks, timeout=1.0)
+        await self._chores.settle(1.0)  # claims bring their jobs, which go back: rescued later, they would use one up
+        await self._held.drain(grace_s, self._settings.cancel_grace_s)
 
     async def _retire(self) -> None:
         try:
@@ -246,14 +321,6 @@ class Worker:
         except (WindsockError, TimeoutError) as error:
             log.info("could not retire: %s", error)
 
-    async def _within(self, wait_s: float) -> bool:
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._quiet.wait()
-        except TimeoutError:
-            return not self._held
-        return True
-
     async def stop(self) -> None:
         """End at once: what is still held will be rescued."""
         self.draining = True
@@ -261,37 +328,20 @@ class Worker:
             attempt.reason = Reason.FENCED  # no verdict any more
         works = [attempt.work for attempt in self._running.union(self._held.values()) if attempt.work is not None]
         works += [attempt.verdict for attempt in self._held.values() if attempt.verdict is not None]
-        for task in (*works, *self._tasks):
+        works += self._chores.tasks
+        for task in works:
             task.cancel()
-        if works or self._tasks:
-            await asyncio.wait([*works, *self._tasks], timeout=1.0)
+        if works:
+            await asyncio.wait(works, timeout=1.0)
+        await self.gathering.stop()
         await self._reporter.stop()
-        self._executors.close()
+        await self._executors.close()
 
-    def _spawn(self, work: Any, name: str) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(_logged(work), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def close(self) -> None:
+        """Close what jobs shared."""
+        await self._resources.close()
 
     def describe(self) -> dict[str, Any]:
         """Slots and jobs, for the list of nodes. Called from the beat's thread: reads only."""
         stuck = sum(1 for attempt in list(self._running) if attempt.abandoned)
-        return {
-            "running": sum(lane.busy for lane in self._lanes),
-            "abandoned": stuck,
-            "lanes": {
-                lane.kind.value: {"slots": lane.slots, "running": lane.busy, "tasks": lane.tasks}
-                for lane in self._lanes
-            },
-            "queues": list(self._settings.queues),
-        }
-
-
-async def _logged(work: Any) -> None:
-    """A failure that nobody awaits is logged, and the beat tries again what matters."""
-    try:
-        await work
-    except Unavailable as error:
-        log.info("%s", error)
-    except Exception:
-        log.exception("a task of the worker failed")
+        return {**describe_lanes(self._lanes), "abandoned": stuck, "queues": list(self._settings.queues)}

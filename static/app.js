@@ -2,29 +2,47 @@
 // animation frame.
 
 import * as api from "./api.js";
+import { Actions } from "./actions.js";
+import { Keys, isTyping } from "./keys.js";
+import { Live, wantedFeeds } from "./live.js";
+import { recall, remember, sessionStorageOrNull } from "./prefs.js";
 import { Connection, Phase } from "./protocol.js";
-import { feedFilter, readRoute, writeRoute } from "./route.js";
-import { LOG_LINES, Store } from "./store.js";
-import { DetailView } from "./views/detail.js";
-import { FeedView } from "./views/feed.js";
-import { Announcer, HeaderView } from "./views/header.js";
-import { SubmitView } from "./views/submit.js";
+import { jobsHref, nodesHref, overviewHref, readRoute, submitHref } from "./route.js";
+import { Store } from "./store.js";
+import { percent } from "./format.js";
+import { html, render, signal } from "./views/html.js";
+import { Shell } from "./views/shell.js";
 
-const FEED_LIMIT = 100;
 const TICK_MS = 1000; // "12 s ago" must grow without news
 const TASKS_AGAIN_MS = 5000;
-const NARROW = matchMedia("(max-width: 60rem)"); // as in style.css
+const VIEWS = {
+  overview: () => import("./views/overview.js"),
+  jobs: () => import("./views/jobs.js"),
+  job: () => import("./views/job.js"),
+  submit: () => import("./views/submit.js"),
+  nodes: () => import("./views/nodes.js"),
+};
 
 const store = new Store();
-const connection = new Connection({ url: streamUrl(), onFrames: take, onStatus: statusChanged });
-const actions = { go, submit, cancel: (id) => api.cancel(id), rerun, close: () => go({ job: null, submit: false }) };
-const feedView = new FeedView(document, actions);
-const submitView = new SubmitView(document, actions);
-const detailView = new DetailView(document, actions);
-const views = [new HeaderView(document), feedView, submitView, detailView, new Announcer(document)];
-
+const connection = new Connection({ url: streamUrl(), onFrames: take, onStatus: show });
+const live = new Live(connection, store);
+const frame = signal(0);
+const ui = {
+  toast: signal(""),
+  help: signal(false),
+  theme: signal(recall("theme", "system")),
+  shortcuts: signal(recall("shortcuts", true)),
+  listHref: signal(jobsHref()),
+  opened: new Set(), // jobs whose children are shown, besides the open one
+  cameFrom: null, // the job that was open before: its row gets the focus
+  scroll: new Map(), // where each list was left
+};
+const keys = new Keys();
+const views = {};
 let route = readRoute(location.hash);
+let listFilter = route.view === "jobs" ? route.filter : null;
 let frameAsked = false;
+const actions = new Actions({ store, live, ui, show, go, openFeeds });
 
 function streamUrl() {
   return `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/api/stream`;
@@ -34,14 +52,12 @@ function streamUrl() {
 
 function take(frames) {
   const now = Date.now();
-  for (const frame of frames) store.apply(frame, now);
-  if (frames.some((frame) => frame.type === "welcome")) loadTasks(); // a restarted server may have other tasks
-  if (frames.some((frame) => frame.type === "end")) loadWhole();
-  render();
-}
-
-function statusChanged() {
-  render();
+  for (const one of frames) store.apply(one, now);
+  if (frames.some((one) => one.type === "welcome")) loadTasks(); // a restarted server may have other tasks
+  if (store.watch && frames.some((one) => one.type === "end")) actions.loadWhole();
+  openFeeds(); // a job may have got its first child
+  showTitle();
+  show();
 }
 
 async function loadTasks() {
@@ -52,78 +68,81 @@ async function loadTasks() {
     store.tasksError = problem.message;
     if (connection.status.phase === Phase.LIVE) setTimeout(loadTasks, TASKS_AGAIN_MS); // else the next welcome does it
   }
-  render();
+  show();
 }
 
-// Frames carry no arguments, and no result that is too large for them.
-async function loadWhole() {
-  const id = store.watch?.id;
-  try {
-    store.setWhole(await api.getJob(id));
-  } catch {
-    return; // the subscription says what is wrong with the job, in its own frame
-  }
-  render();
+function openFeeds() {
+  const parents = store.watch?.job?.children?.total > 0 ? [route.job, ...ui.opened] : [];
+  live.openFeeds(wantedFeeds(route, { parents, list: listFilter }));
 }
 
-// --- what the visitor wants
+// --- where to
 
-function go(change) {
-  location.hash = writeRoute({ ...route, ...change });
+function go(href) {
+  location.hash = href;
 }
 
-async function submit(body) {
-  const job = await api.submit(body);
-  go({ job: job.id, submit: false });
-}
-
-async function rerun(id) {
-  const job = await api.rerun(id);
-  go({ job: job.id });
-}
-
-function followRoute() {
+async function followRoute() {
   const before = route;
+  ui.scroll.set(before.view === "jobs" ? jobsHref(before.filter) : before.view, scrollY);
+  ui.cameFrom = before.job;
   route = readRoute(location.hash);
-  if (route.state !== before.state || route.task !== before.task) openFeed();
-  if (route.job !== before.job) openJob();
-  renderNow();
-  moveFocus(before);
+  if (route.view === "jobs") [listFilter, ui.listHref.value] = [route.filter, jobsHref(route.filter)];
+  if (route.job !== before.job) ui.opened.clear();
+  openRoute();
+  await loadView();
+  showNow();
+  requestAnimationFrame(() => arrive(before));
 }
 
-function openFeed() {
-  if (store.feed.sub !== null) connection.unsubscribe(store.feed.sub);
-  store.openFeed(connection.subscribe({ feed: feedFilter(route), limit: FEED_LIMIT }));
+function openRoute() {
+  live.openJob(route.job);
+  openFeeds();
+  if (route.view !== "jobs") live.watchRows([]);
+  if (route.job !== null) actions.loadWhole();
+  if (route.view === "nodes") actions.loadNodes();
+  showTitle();
 }
 
-function openJob() {
-  if (store.watch) connection.unsubscribe(store.watch.sub);
-  store.closeWatch();
-  if (route.job === null) return;
-  store.openWatch(connection.subscribe({ job: route.job, log: LOG_LINES }), route.job);
-  loadWhole();
+async function loadView() {
+  const { view } = route;
+  try {
+    views[view] ??= (await VIEWS[view]()).default;
+  } catch {
+    ui.toast.value = "This part of the page could not be loaded; reload it.";
+  }
+  show();
 }
 
-function moveFocus(before) {
-  if (route.job !== null && route.job !== before.job) detailView.focus();
-  else if (route.submit && !before.submit) submitView.focus();
-  else if (route.job === null && before.job !== null) feedView.focusRow(before.job);
+// A new view is read from its heading on; a list that is come back to, from the row that was left.
+function arrive(before) {
+  if (before.view === route.view && before.job === route.job) return;
+  const row = route.view === "jobs" && ui.cameFrom ? document.getElementById(`row-${ui.cameFrom}`) : null;
+  const focus = row ?? document.querySelector("main h1");
+  focus?.focus({ preventScroll: true });
+  if (row === null && route.view !== "jobs") scrollTo(0, 0);
 }
 
 // --- screen
 
-function render() {
+function show() {
   if (frameAsked) return;
   frameAsked = true;
-  requestAnimationFrame(renderNow);
+  requestAnimationFrame(showNow);
 }
 
-function renderNow() {
+function showNow() {
   frameAsked = false;
-  document.body.dataset.pane = route.job ? "job" : route.submit ? "submit" : "none";
-  document.title = store.watch?.job ? `${store.watch.job.task} · Windsock` : "Windsock";
-  const state = { store, route, now: shownTime(), status: connection.status, narrow: NARROW.matches };
-  for (const view of views) view.render(state);
+  frame.value += 1;
+}
+
+// Also in a hidden tab, where there are no animation frames: its title is all that is seen of it.
+function showTitle() {
+  const job = store.watch?.job;
+  const bar = job && job.bar !== null && job.state === "running" ? `${percent(job.bar)} ` : "";
+  const name = { jobs: "Jobs", nodes: "Nodes", submit: "Submit a job", job: job ? `${bar}${job.task} ${job.state}` : "Job" }[route.view];
+  const title = name ? `${name} · Windsock` : "Windsock";
+  if (document.title !== title) document.title = title;
 }
 
 // Offline, the clock stands still too: nobody knows whether a job is still running "so far".
@@ -133,8 +152,33 @@ function shownTime() {
   return here + store.clockOffsetMs;
 }
 
-function closeOnEscape(event) {
-  if (event.key === "Escape" && (route.job || route.submit) && !event.defaultPrevented) actions.close();
+function Root() {
+  const page = { store, route, status: connection.status, now: shownTime(), actions, ui, frame: frame.value };
+  return html`<${Shell} page=${page} view=${views[route.view]} />`;
+}
+
+// --- the browser
+
+const WISHES = {
+  overview: () => go(overviewHref),
+  jobs: () => go(ui.listHref.value),
+  nodes: () => go(nodesHref),
+  submit: () => go(submitHref()),
+  help: () => (ui.help.value = !ui.help.value),
+  escape: (event) => {
+    if (route.view === "job" && !event.target.closest?.("dialog")) go(ui.listHref.value);
+  },
+};
+
+function keyPressed(event) {
+  if (event.defaultPrevented || (isTyping(event.target) && event.key !== "Escape")) return;
+  const wish = keys.meaning(event, event.timeStamp);
+  if (wish === null || (wish !== "escape" && !ui.shortcuts.value)) return;
+  if (ui.help.value && wish !== "help") return;
+  if (isTyping(event.target)) event.target.blur();
+  else if (WISHES[wish]) WISHES[wish](event);
+  else if (!dispatchEvent(new CustomEvent("wish", { detail: wish, cancelable: true }))) event.preventDefault();
+  if (wish === "help" || wish === "submit") event.preventDefault();
 }
 
 function visibilityChanged() {
@@ -142,15 +186,24 @@ function visibilityChanged() {
   if (!document.hidden) connection.wake();
 }
 
+function showTheme() {
+  document.documentElement.dataset.theme = ui.theme.value;
+}
+
+ui.theme.subscribe((theme) => (remember("theme", theme), showTheme()));
+ui.shortcuts.subscribe((on) => remember("shortcuts", on));
 addEventListener("hashchange", followRoute);
 addEventListener("online", () => connection.wake());
-addEventListener("keydown", closeOnEscape);
+addEventListener("keydown", keyPressed);
+addEventListener("pagehide", () => remember("stats", store.stats.save(), sessionStorageOrNull()));
 document.addEventListener("visibilitychange", visibilityChanged);
-NARROW.addEventListener("change", render);
-setInterval(render, TICK_MS);
+setInterval(show, TICK_MS);
 
+history.scrollRestoration = "manual";
+store.stats.restore(recall("stats", null, sessionStorageOrNull()), Date.now());
 connection.setHidden(document.hidden);
-openFeed();
-openJob();
+live.openStats();
+openRoute();
 connection.start();
-renderNow();
+await loadView();
+render(html`<${Root} />`, document.getElementById("page"));

@@ -16,10 +16,10 @@ export function parse(text) {
   return LONG_DIGITS.test(text) ? JSON.parse(text, keepExact) : JSON.parse(text);
 }
 
-/** A value as JSON text for people, BigInt included. */
-export function print(value) {
+/** A value as JSON text for people, BigInt included; `indent` 0 keeps it on one line. */
+export function print(value, indent = 2) {
   const raw = (_, item) => (typeof item === "bigint" ? (JSON.rawJSON?.(String(item)) ?? String(item)) : item);
-  return JSON.stringify(value, raw, 2) ?? "null";
+  return JSON.stringify(value, raw, indent) ?? "null";
 }
 
 /** Frames to the text of one message. */
@@ -30,9 +30,16 @@ export function encode(frames) {
 /** The text of one message to its frames. Throws a SyntaxError for anything that is not an array of frames. */
 export function decode(text) {
   if (typeof text !== "string") throw new SyntaxError("a message of this subprotocol is text");
-  const frames = parse(text);
-  if (!Array.isArray(frames) || !frames.every(isFrame)) throw new SyntaxError("a message is an array of frames");
-  return frames;
+  return framesOf(parse(text));
+}
+
+/** How messages are written where nothing else is asked for; `msgpack.js` has the other one. */
+export const JSON_CODEC = Object.freeze({ subprotocol: SUBPROTOCOL, encode, decode });
+
+/** A decoded message as what it has to be. Throws a SyntaxError. */
+export function framesOf(value) {
+  if (!Array.isArray(value) || !value.every(isFrame)) throw new SyntaxError("a message is an array of frames");
+  return value;
 }
 
 function isFrame(value) {

@@ -2,7 +2,8 @@
 // It knows no DOM and no clock of its own: WebSocket, timers and chance are handed in, so that Node can test it.
 
 import { backoffMs, verdictOf } from "./backoff.js";
-import { SUBPROTOCOL, decode, encode } from "./codec.js";
+import { JSON_CODEC } from "./codec.js";
+import { browserEnvironment } from "./environment.js";
 
 const BUSY_FAILURES = 3; // 41xx means "back off": the jitter starts as if three tries had failed
 const WELCOME_WITHIN_MS = 10_000;
@@ -11,23 +12,13 @@ const STEADY_MS = 5_000; // a connection that lived this long forgives the failu
 const RESUBSCRIBE_MS = 1_000;
 
 export const Phase = Object.freeze({
+  IDLE: "idle",
   CONNECTING: "connecting",
   CATCHING_UP: "catching up",
   LIVE: "live",
   OFFLINE: "offline",
   REFUSED: "refused",
 });
-
-function browserEnvironment() {
-  return {
-    WebSocket: globalThis.WebSocket,
-    setTimeout: (call, ms) => setTimeout(call, ms),
-    clearTimeout: (timer) => clearTimeout(timer),
-    random: Math.random,
-    monotonic: () => performance.now(),
-    wall: () => Date.now(),
-  };
-}
 
 /** Owns the socket, its timers, the subscriptions and the cursor of each. */
 export class Connection {
@@ -49,21 +40,26 @@ export class Connection {
   #bye = null;
   #hidden = false;
 
-  constructor({ url, onFrames, onStatus, environment = browserEnvironment() }) {
+  /** `codec` is how messages are written, as JSON_CODEC of codec.js; it may be changed before `start`. */
+  constructor({ url, onFrames, onStatus, codec = JSON_CODEC, environment = browserEnvironment() }) {
+    this.codec = codec;
     this.#url = url;
     this.#onFrames = onFrames;
     this.#onStatus = onStatus;
     this.#env = environment;
-    this.status = { phase: Phase.CONNECTING, since: environment.wall(), code: null, reason: "" };
+    this.status = { phase: Phase.IDLE, since: environment.wall(), code: null, reason: "" };
   }
 
   start() {
+    this.#setStatus({ phase: Phase.CONNECTING, since: this.#env.wall(), code: null, reason: "" });
     this.#connect();
   }
 
+  /** Closes the socket. Subscriptions and their cursors stay: `start` goes on with them. */
   stop() {
     this.#dropSocket(1000);
     this.#cancelTimer("retry");
+    this.#setStatus({ phase: Phase.IDLE, since: this.#env.wall(), code: null, reason: "" });
   }
 
   /** Stands until unsubscribed or ended, over every reconnect. Returns its number. */
@@ -93,7 +89,7 @@ export class Connection {
 
   /** The network or the page is back: connect at once, or ask a connection that may be dead for a sign of life. */
   wake() {
-    if (this.status.phase === Phase.REFUSED) return;
+    if (this.status.phase === Phase.REFUSED || this.status.phase === Phase.IDLE) return;
     if (this.#socket === null) {
       this.#failures = 0;
       this.#connect();
@@ -108,8 +104,10 @@ export class Connection {
 
   #connect() {
     this.#cancelTimer("retry");
-    const socket = new this.#env.WebSocket(this.#url, [SUBPROTOCOL]);
+    const socket = this.#openSocket();
+    if (socket === null) return;
     this.#socket = socket;
+    socket.binaryType = "arraybuffer";
     this.#bye = null;
     this.#pingedAt = null;
     this.#silentAfterMs = WELCOME_WITHIN_MS;
@@ -118,6 +116,16 @@ export class Connection {
     socket.onmessage = (event) => this.#receive(event.data);
     socket.onclose = (event) => this.#closed(event.code, event.reason);
     this.#watchSilence();
+  }
+
+  // Throws for what no try can mend: ws: from a page on https, a URL that is none.
+  #openSocket() {
+    try {
+      return new this.#env.WebSocket(this.#url, [this.codec.subprotocol]);
+    } catch (error) {
+      this.#setStatus({ phase: Phase.REFUSED, since: this.#env.wall(), code: null, reason: error.message });
+      return null;
+    }
   }
 
   #greet() {
@@ -194,8 +202,9 @@ export class Connection {
     this.#pingedAt = null; // any message proves life
     let frames;
     try {
-      frames = decode(data);
+      frames = this.codec.decode(data);
     } catch (error) {
+      this.codec = JSON_CODEC; // reads whatever the server may send; msgpack's library refuses a key named __proto__
       this.#dropSocket(1000);
       this.#retryLater(null, error.message);
       return;
@@ -225,7 +234,7 @@ export class Connection {
     if (entry === undefined) return false; // on its way when we left
     if (frame.cursor !== undefined) entry.cursor = frame.cursor;
     if (frame.type === "snapshot") entry.live = false;
-    if (frame.type === "live") entry.live = true;
+    if (frame.type === "live" || frame.type === "stats") entry.live = true; // figures have no replay
     if (frame.type === "error" && frame.retryable) return this.#resubscribeLater(frame);
     if (frame.type === "end" || frame.type === "error") this.#subs.delete(frame.sub);
     return true;
@@ -269,7 +278,7 @@ export class Connection {
   }
 
   #send(frames) {
-    this.#socket?.send(encode(frames));
+    this.#socket?.send(this.codec.encode(frames));
   }
 
   #setStatus(status) {

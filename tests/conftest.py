@@ -116,11 +116,13 @@ def settings(redis_url: str, request: pytest.FixtureRequest) -> Settings:
         name="test-node",
         port=0,
         beat_s=0.1,
+        lost_s=1.0,
         lease_s=0.6,
         drain_s=0.2,
         cancel_grace_s=0.3,
         hello_s=0.5,
         drain_window_s=0.1,
+        block_s=30.0,  # a test may do on its loop what a program should not; those of the watchdog have their own
     )
     return short.model_copy(update=getattr(request, "param", {}))
 

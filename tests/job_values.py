@@ -1,6 +1,5 @@
 """Jobs as values, for tests that need no store."""
 
-from dataclasses import replace
 from typing import Any
 
 from server.job import Job, JobState
@@ -31,4 +30,4 @@ PLAIN = Job(
 
 def job(**given: Any) -> Job:
     """A running job, with what is given."""
-    return replace(PLAIN, **given)
+    return PLAIN._replace(**given)

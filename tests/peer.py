@@ -85,7 +85,7 @@ class Peer:
         await self._loop.sock_sendall(self.socket, data)
 
     async def _more(self) -> bool:
-        data = await asyncio.wait_for(self._loop.sock_recv(self.socket, 65536), 4)
+        data = await asyncio.wait_for(self._loop.sock_recv(self.socket, 65536), 15)
         self._came += data
         return bool(data)
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,13 @@ class Answer:
     body: Any
 
 
-def ask(url: str, method: str, path: str, body: Any = None, timeout_s: float = 10.0) -> Answer:
-    """One request on a connection of its own."""
+def ask(url: str, method: str, path: str, body: Any = None, timeout_s: float = 10.0, key: str | None = None) -> Answer:
+    """One request on a connection of its own; `key` is its idempotency key."""
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=timeout_s)
     try:
         headers = {"Connection": "close", **({"Content-Type": "application/json"} if body is not None else {})}
+        headers |= {"Idempotency-Key": key} if key is not None else {}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         response = connection.getresponse()
         data = response.read()
@@ -199,9 +200,9 @@ class Server(Process):
 
     url = ""
 
-    def ready(self) -> "Server":
+    def ready(self, timeout_s: float = 15.0) -> "Server":
         """Wait until it answers."""
-        self.url = self.says(r"Windsock answers on (http\S+)$").group(1)
+        self.url = self.says(r"Windsock answers on (http\S+)$", timeout_s).group(1)
         return self
 
     @property
@@ -400,14 +401,18 @@ class Processes:
         wait_for(lambda: not redis_of(self.data_dir), "the private redis-server to end", timeout_s)
 
     def close(self) -> None:
-        """End all of it."""
-        for watcher in self._watchers:
-            watcher.close()
-        for process in self._started:
-            process.close()
-        for redis in self._redis:
-            redis.kill()
-            redis.wait(10)
+        """End all of it, also what stands behind one that does not end."""
+        with ExitStack() as ends:  # the last one first
+            ends.callback(self._end_orphans)
+            for redis in self._redis:
+                ends.callback(redis.wait, 10)
+                ends.callback(redis.kill)
+            for process in self._started:
+                ends.callback(process.close)
+            for watcher in self._watchers:
+                ends.callback(watcher.close)
+
+    def _end_orphans(self) -> None:
         try:
             self.no_orphan()
         finally:

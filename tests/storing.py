@@ -7,8 +7,9 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgpack
@@ -17,15 +18,17 @@ from conftest import redis_program
 from tornado.ioloop import IOLoop
 from ulid import LaxMonotonicPolicy, ULIDGenerator
 
-from server.broker import Beat, Broker, Change, Lease, NewJob, Report, ReportAnswer, Verdict
+from server.broker import Beat, Broker, Change, Lease, NewJob, Report, ReportAnswer, Submitted, Verdict
 from server.broker.record import pack, unpack
 from server.broker.script import script
 from server.broker.ticker import _beat
 from server.codec import MSGPACK
-from server.errors import QueueFull
 from server.job import Job, JobState
+from server.reading import piece_runs
 from server.settings import Settings
+from server.topic import Gap, Run
 
+WRITTEN_AT = time.time_ns() // 1_000_000  # of all entries, ms: young enough to be kept
 _ids = ULIDGenerator(policy=LaxMonotonicPolicy())
 TASKS = ("add", "mul", "sub")
 LANE = "lane"  # the signature of every worker here
@@ -55,7 +58,7 @@ def new_job(task: str = "add", **given: Any) -> NewJob:
 
 def entry(text: str) -> bytes:
     """A log entry as runners pack it."""
-    return MSGPACK.encode({"at": 1, "level": "info", "text": text})
+    return MSGPACK.encode({"at": WRITTEN_AT, "level": "info", "text": text})
 
 
 def report_of(lease: Lease, first: int = 1, texts: Sequence[str] = (), **given: Any) -> Report:
@@ -77,9 +80,9 @@ class Store:
 
     async def submit(self, task: str = "add", **given: Any) -> Job:
         """Submit one."""
-        (job,) = await self.broker.submit([new_job(task, **given)])
-        assert not isinstance(job, QueueFull), job
-        return job
+        (answer,) = await self.broker.submit([new_job(task, **given)])
+        assert isinstance(answer, Submitted), answer
+        return answer.job
 
     async def claim(
         self,
@@ -88,9 +91,10 @@ class Store:
         request: str | None = None,
         queues: Sequence[str] = ("*",),
         tasks: Sequence[str] = TASKS,
+        limits: Mapping[str, int] = MappingProxyType({}),
     ) -> list[Lease]:
         """Claim for a worker."""
-        return await self.broker.claim(worker, request or secrets.token_hex(8), count, queues, tasks, LANE)
+        return await self.broker.claim(worker, request or secrets.token_hex(8), count, queues, tasks, LANE, limits)
 
     async def running(self, worker: str = "w1", **given: Any) -> Lease:
         """A job that a worker holds."""
@@ -105,10 +109,15 @@ class Store:
         return answer
 
     async def finish(
-        self, lease: Lease, state: str = "succeeded", outcome: bytes | None = OUTCOME, **given: Any
+        self,
+        lease: Lease,
+        state: str = "succeeded",
+        outcome: bytes | None = OUTCOME,
+        delay_s: float = 0.0,
+        **given: Any,
     ) -> ReportAnswer:
         """End one."""
-        verdict = Verdict(report_of(lease, **given), JobState(state), outcome, len(outcome or b"") or None)
+        verdict = Verdict(report_of(lease, **given), JobState(state), outcome, len(outcome or b"") or None, delay_s)
         (answer,) = await self.broker.finish([verdict])
         return answer
 
@@ -255,16 +264,33 @@ def sets_as_they_should_be(client: redis.Redis, tag: str) -> tuple[dict[str, set
 
 
 def _file(sets: dict[str, set[str]], job_id: str, fields: dict[bytes, bytes]) -> None:
-    task, queue, tags, *_ = msgpack.unpackb(fields[b"fixed"])
+    task, queue, tags, *more = msgpack.unpackb(fields[b"fixed"])
     state = fields[b"state"].decode()
-    for dimension in ("all", f"task:{task}", f"queue:{queue}", *(f"tag:{tag}" for tag in tags)):
+    parents = [f"parent:{parent}" for parent in more[4:5]]
+    for dimension in ("all", f"task:{task}", f"queue:{queue}", *(f"tag:{tag}" for tag in tags), *parents):
         sets[f"index:{state}:{dimension}"].add(job_id)
     if state == "queued":
         sets[f"ready:{queue}/{task}"].add(job_id)
         sets["ready"].add(f"{queue}/{task}")
     elif state == "scheduled":
         sets["scheduled"].add(job_id)
+    elif state in ("running", "cancelling") and fields.get(b"tree") == b"group":
+        return  # no worker holds it
     elif state in ("running", "cancelling"):
         sets[f"leased:{fields[b'worker'].decode()}"].add(job_id)
     else:
         sets["ended"].add(job_id)
+
+
+async def told(store: Store, job_id: str, after: int = 0, most: int = 10_000) -> tuple[dict[int, Any], list[Any]]:
+    """The log as a client is told of it: text by offset, and the gaps."""
+    piece = await store.broker.log(job_id, after, most, 10**9)
+    found = piece_runs(piece, after)
+    entries = {
+        run.first + i: one.value.get("text")
+        for run in found
+        if isinstance(run, Run)
+        for i, one in enumerate(run.entries)
+    }
+    gaps = [(gap.first, gap.last, gap.why.value) for gap in found if isinstance(gap, Gap)]
+    return entries, gaps

@@ -51,7 +51,8 @@ class Stream:
         await self.connection.write_message(data if binary else data.decode(), binary=binary)
 
     async def _read(self, timeout_s: float) -> bool:
-        message = await asyncio.wait_for(self.connection.read_message(), timeout_s)
+        async with asyncio.timeout(timeout_s):  # `wait_for` of 3.11 swallows a cancel that comes with a message
+            message = await self.connection.read_message()
         if message is None:
             self._over = True
             return False

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli import jobs, tasks, terminal
 from cli.bars import BarsScreen
-from cli.watched import Watch
+from windsock.watch import Watch
 
 
 def screen(*job_ids: str, height: int = 20) -> tuple[BarsScreen, Watch, io.StringIO]:
@@ -31,7 +31,7 @@ def summary(job_id: str, state: str = "running", **more: Any) -> dict[str, Any]:
         "started_at": 0,
         "finished_at": 2000,
         "updated_at": 2000,
-        "warnings": [{"text": "blocked"}],
+        "warnings": [{"kind": "blocked_loop", "at": 1, "message": "blocked the loop 2.3 s", "where": "jobs.py:41"}],
         "cursor": "k-1.5.0",
         **more,
     }
@@ -53,6 +53,16 @@ def test_a_bar_shows_state_progress_and_note_without_obeying_it() -> None:
     for told in ("connecting", "▶ running", "1/4 files", "attempt 2", "[red]\\x1b]0;x\\x07", "━"):
         assert told in shown
     assert "\x1b]0;" not in shown
+
+
+def test_a_reset_is_told_above_the_bars() -> None:
+    bars, watch, out = screen("JOB00000001")
+    with bars:
+        for first in (1, 7):
+            reset = {"type": "snapshot", "sub": 1, "how": "reset", "log_from": first, "job": summary("JOB00000001")}
+            feed(bars, watch, reset)
+    assert "the cursor is not of this job as the server has it: the log begins anew" in out.getvalue()
+    assert "other lines from 7 on than were shown: they come anew" in out.getvalue()
 
 
 def test_log_gap_end_and_refusal_go_above_the_bars() -> None:
@@ -138,3 +148,26 @@ def test_force_color_does_not_colour_a_pipe(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("FORCE_COLOR", "1")
     terminal.make_console().print(terminal.state_cell("failed"))
     assert pipe.getvalue() == "✘ failed\n"
+
+
+def test_rate_time_left_steps_pace_and_children_stand_in_the_bar() -> None:
+    bars, watch, out = screen("JOB00000001")
+    told = {"done": 1, "total": 4, "unit": "files", "fraction": 0.5, "rate": 2.0, "eta_s": 100_000.0}
+    told["step"] = {"name": "inner", "path": ["outer", "inner"]}
+    children = {"total": 3, "ended": 2, "failed": 1, "cancelled": 0, "running": 1}
+    job = summary("JOB00000001", progress=told, pace="slow", children=children, finished_at=None, attempt=1)
+    job["updated_at"] = 4_000_000_000_000  # later than now: nothing of the time left has passed
+    with bars:
+        feed(bars, watch, {"type": "snapshot", "sub": 1, "how": "fresh", "job": job})
+        bars.refresh()
+    for part in ("2 files/s", "1 d 03 h left", "outer / inner", "slow"):
+        assert part in out.getvalue()
+
+
+def test_a_warning_is_told_once_above_the_bars() -> None:
+    bars, watch, out = screen("JOB00000001", "JOB00000002")
+    with bars:
+        for version in (5, 6):
+            job = summary("JOB00000001", cursor=f"k-1.{version}.0")
+            feed(bars, watch, {"type": "update", "sub": 1, "job": job})
+    assert out.getvalue().count("00000001 ⚠ blocked the loop 2.3 s (jobs.py:41)") == 1

@@ -175,6 +175,8 @@ async def test_the_exit_code_tells_the_outcome(cli: Cli, server: Server, state: 
         ("watch", ".."),
         ("watch", "J1", "--log", "some"),
         ("watch", *map(str, range(257))),
+        ("watch", "J1", "J2", "--after", "k-1.1.0"),
+        ("watch", "J1", "--after", "k-1.1.0", "--cursor-file", "/nowhere/cursor"),
         ("jobs", "--state", "lost"),
         ("jobs", "--url", "ftp://x"),
         ("jobs", "--url", "http://[x"),

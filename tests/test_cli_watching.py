@@ -17,9 +17,15 @@ from tornado.web import Application
 from tornado.websocket import WebSocketHandler
 
 from cli import watching
+from cli.cursors import CursorFile
 from cli.exits import Exit
+from cli.ndjson import NdjsonScreen
 from cli.options import run
 from cli.terminal import echo_lines
+from windsock.errors import NotFound
+from windsock.target import Target
+from windsock.watch import Watch
+from windsock.watched import Watched
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = "from cli.watch import watch; watch(prog_name='windsock watch')"
@@ -39,14 +45,15 @@ class Endless(WebSocketHandler):
     def on_message(self, message: str | bytes) -> None:
         self.connections.append(self)
         job = {"id": "JOB1", "task": "t", "state": "running", "attempt": 1, "cursor": "k-1.1.0"}
-        self.say({"type": "welcome", "heartbeat_s": 15}, {"type": "snapshot", "sub": 1, "how": "fresh", "job": job})
+        snapshot = {"type": "snapshot", "sub": 1, "how": "fresh", "job": job, "cursor": "k-1.1.0"}
+        self.say({"type": "welcome", "heartbeat_s": 15}, snapshot)
 
     def say(self, *frames: dict[str, Any]) -> None:
         self.write_message(json.dumps(frames))
 
     def end(self, state: str) -> None:
         job = {"id": "JOB1", "task": "t", "state": state, "attempt": 1, "cursor": "k-1.2.0"}
-        self.say({"type": "end", "sub": 1, "job": job, "last": 0})
+        self.say({"type": "end", "sub": 1, "job": job, "last": 0, "cursor": job["cursor"]})
 
 
 @pytest.fixture
@@ -86,7 +93,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 async def test_on_a_terminal_there_are_bars_to_the_end(
     base_url: str, http_server: object, connections: list[Endless], screen: io.StringIO
 ) -> None:
-    watch = asyncio.create_task(watching.watch_jobs(base_url, ["JOB1"], "all"))
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), Watch.of(["JOB1"], "all")))
     await until(lambda: "▶ running" in screen.getvalue())
     connections[0].end("cancelled")
     assert await watch is Exit.CANCELLED
@@ -98,13 +105,54 @@ async def test_on_a_terminal_there_are_bars_to_the_end(
 async def test_leaving_says_that_the_job_goes_on_and_how_to_come_back(
     base_url: str, http_server: object, screen: io.StringIO, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    watch = asyncio.create_task(watching.watch_jobs(base_url, ["JOB1"], "all"))
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), Watch.of(["JOB1"], "all")))
     await until(lambda: "▶ running" in screen.getvalue())
     watch.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watch
-    assert capsys.readouterr().err == ("windsock: detached; the job goes on. Come back with: windsock watch JOB1\n")
+    again = f"windsock watch JOB1 --after k-1.1.0 --url {base_url}"
+    assert capsys.readouterr().err == f"windsock: detached; the job goes on. To go on watching: {again}\n"
     assert "\x1b[?25h" in screen.getvalue()
+
+
+@pytest.mark.gen_test
+async def test_leaving_with_a_cursor_file_names_it_and_has_the_cursor_in_it(
+    base_url: str,
+    http_server: object,
+    screen: io.StringIO,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("WINDSOCK_URL", base_url)
+    path = tmp_path / "a cursor"
+    begin = Watch.of(["JOB1"], 5)
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), begin, file=CursorFile(path)))
+    await until(lambda: "▶ running" in screen.getvalue())
+    watch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
+    assert capsys.readouterr().err.endswith(f"windsock watch JOB1 --cursor-file '{path}' --log 5\n")
+    assert path.read_text() == "JOB1 k-1.1.0\n"
+
+
+@pytest.mark.gen_test
+async def test_the_cursor_file_is_kept_while_the_watch_lasts(
+    base_url: str,
+    http_server: object,
+    connections: list[Endless],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(watching, "SAVE_S", 0.02)
+    path = tmp_path / "cursor"
+    begin = Watch.of(["JOB1"], "all")
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), begin, as_json=True, file=CursorFile(path)))
+    await until(lambda: path.exists() and path.read_text() == "JOB1 k-1.1.0\n")
+    connections[0].end("succeeded")
+    assert await watch is Exit.SUCCEEDED
+    assert path.read_text() == "JOB1 k-1.2.0\n"
 
 
 @pytest.mark.gen_test
@@ -115,7 +163,7 @@ async def test_json_on_a_terminal_is_json(
     screen: io.StringIO,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    watch = asyncio.create_task(watching.watch_jobs(base_url, ["JOB1"], "all", as_json=True))
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), Watch.of(["JOB1"], "all"), as_json=True))
     await until(lambda: connections)
     connections[0].close(4200)
     await until(lambda: len(connections) == 2)
@@ -153,6 +201,18 @@ async def test_a_reader_that_leaves_ends_the_watch_quietly(
     assert process.returncode == 130
     assert err.decode().count("\n") == 1
     assert "the job goes on" in err.decode()
+    assert "--after" not in err.decode()  # what the pipe held was never read
+
+
+def test_in_a_pipe_a_reset_and_a_refusal_are_told_beside_the_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    watched = Watched("JOB1", 1, refusal=NotFound("no such job", code="not_found", status=0))
+    NdjsonScreen().show(watched, {"type": "snapshot", "how": "reset", "log_from": 3})
+    NdjsonScreen().show(watched, {"type": "error", "code": "not_found"})
+    told = capsys.readouterr()
+    assert [json.loads(line)["type"] for line in told.out.splitlines()] == ["snapshot", "error"]
+    reset, refusal = told.err.splitlines()
+    assert "JOB1 · the server has other lines from 3 on" in reset
+    assert refusal == "windsock: JOB1: no such job"
 
 
 @pytest.mark.parametrize("left", [KeyboardInterrupt, asyncio.CancelledError, BrokenPipeError])

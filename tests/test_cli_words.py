@@ -83,3 +83,46 @@ def test_an_end_shows_result_or_error_and_where_there_is_more() -> None:
     assert said(state="cancelled", error=None) == []
     failed = said(state="failed", error={"code": "exception", "message": "\x1bno", "traceback": "…"})
     assert failed == ["exception: \\x1bno", "the traceback: windsock show J"]
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (None, ""),
+        ({"done": 1}, ""),
+        ({"rate": 0}, ""),
+        ({"rate": 12.0, "unit": "images"}, "12 images/s"),
+        ({"rate": 0.1234}, "0.123/s"),
+        ({"rate": 1234.5, "unit": "rows"}, "1,234 rows/s"),
+        ({"rate": 1536, "unit": "bytes"}, "1.5 KiB/s"),
+        ({"rate": 1, "unit": "\x1b"}, "1 \\x1b/s"),
+    ],
+)
+def test_a_rate_is_short(told: dict[str, object] | None, said: str) -> None:
+    assert words.rate(told) == said
+
+
+def test_the_time_left_runs_down_from_what_was_expected() -> None:
+    job = {"state": "running", "updated_at": 10_000, "finished_at": None, "progress": {"eta_s": 30.0}}
+    assert words.left(job, 15.0) == "25 s left"
+    assert words.left(job, 99.0) == "0.0 s left"
+    assert words.left(job, 5.0) == "30 s left"
+    assert words.left({**job, "finished_at": 11_000}, 15.0) == ""
+    assert words.left({**job, "progress": {}}, 15.0) == ""
+    assert words.left({**job, "pace": "stalled"}, 15.0) == ""
+
+
+def test_what_a_job_is_at_is_told_in_few_words() -> None:
+    progress = {"note": "cat.png", "step": {"name": "inner", "path": ["outer", "inner"]}}
+    children = {"total": 10, "ended": 7, "failed": 1, "cancelled": 0}
+    job = {"state": "running", "attempt": 2, "pace": "stalled", "progress": progress, "children": children}
+    said = ["outer / inner", "cat.png", "stalled", "7/10 children, 1 failed", "attempt 2", "⚠ 1"]
+    assert words.doing({**job, "warnings": [{}]}) == said
+    assert words.doing({"state": "queued", "progress": None}) == []
+    assert words.doing({"state": "queued", "start_in_s": 12.3}) == ["starts in about 12 s"]
+
+
+def test_a_warning_says_where_unless_its_message_does() -> None:
+    assert words.warning({"message": "blocked the loop", "where": "jobs.py:41"}) == "blocked the loop (jobs.py:41)"
+    assert words.warning({"message": "blocked at jobs.py:41", "where": "jobs.py:41"}) == "blocked at jobs.py:41"
+    assert words.warning({"kind": "retry"}) == "retry"

@@ -62,7 +62,7 @@ async def test_a_job_speaks_often_as_soon_as_somebody_watches_it(node, reports):
     topic, ear = node.hub.topic(job.id), Ear()
     node.hub.watch(topic, ear)
     assert await reports.within(0.6) >= 4
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
 
 
 @pytest.mark.gen_test(timeout=20)
@@ -82,7 +82,7 @@ async def test_a_feed_shows_a_job_moving_once_a_second(node, reports):
     await chatting(node)
     assert await reports.within(2.5) in (2, 3)
     assert window.jobs[0].progress["done"] > 50
-    node.hub.feeds.unfollow(window, ear)
+    window.unwatch(ear)
 
 
 @pytest.mark.gen_test(timeout=20)
@@ -92,7 +92,7 @@ async def test_a_job_is_slow_again_when_nobody_watches_any_more(node, reports, m
     topic, ear = node.hub.topic(job.id), Ear()
     node.hub.watch(topic, ear)
     await reports.within(0.3)
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
     await reports.within(1.0)
     assert await reports.within(1.5) in (1, 2)
 

@@ -36,10 +36,13 @@ def rows() -> dict[str, list[str]]:
     return {name: [cell.strip() for cell in rest.split(" | ")] for name, rest in found}
 
 
+MADE = {"_node_name": "the host name", "_processors": "the processors"}
+
+
 def shown_default(field: FieldInfo) -> str:
     """A default as the table writes it."""
     if field.default_factory is not None:
-        return "the host name"
+        return MADE[field.default_factory.__name__]
     value = field.default
     if value is None or value == ():
         return "none"

@@ -6,6 +6,8 @@ import json
 import pytest
 from web import eventually
 
+from server.client import Client
+
 
 def events_of(body: bytes) -> list[dict]:
     """The events in a stream: type, id (None without), data."""
@@ -108,4 +110,34 @@ async def test_a_reader_that_hangs_up_leaves_nothing_behind(api, node, http_port
     await reader.readuntil(b"event: live")
     assert node.hub._topics
     writer.close()
+    await eventually(lambda: not node.hub._topics)
+
+
+@pytest.mark.gen_test
+async def test_nothing_follows_the_end_however_much_there_is_to_say(api, http_port, monkeypatch):
+    whole = Client.writable
+
+    def writable(self):
+        whole(self)
+        self.announce({"type": "fresh", "why": "it comes in the turn of the end"})
+
+    monkeypatch.setattr(Client, "writable", writable)
+    job = await ended(api, count=1)
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection("localhost", http_port)
+        path = f"/api/jobs/{job['id']}/events"
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        told = await asyncio.wait_for(reader.read(), 5)
+        assert [line for line in told.splitlines() if line.startswith(b"event:")][-1] == b"event: end"
+        writer.close()
+
+
+@pytest.mark.gen_test
+async def test_a_reader_that_is_gone_before_the_first_byte_is_no_fault(api, node, http_port):
+    job = await ended(api, count=1)
+    for _ in range(20):
+        _, writer = await asyncio.open_connection("localhost", http_port)
+        writer.write(f"GET /api/jobs/{job['id']}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.transport.abort()
+    assert (await api.get(f"/api/jobs/{job['id']}/events")).status == 200
     await eventually(lambda: not node.hub._topics)

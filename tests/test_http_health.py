@@ -63,7 +63,7 @@ async def test_a_draining_node_takes_nothing_and_shows_everything(api, node):
 
 @pytest.mark.gen_test
 async def test_a_full_queue_is_503_and_says_when_to_come_again(api, node, monkeypatch):
-    async def full(jobs):
+    async def full(jobs, **_):
         return [QueueFull("full", after_s=5.0) for _ in jobs]
 
     monkeypatch.setattr(node.broker, "submit", full)

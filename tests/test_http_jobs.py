@@ -136,6 +136,7 @@ async def test_bad_numbers_in_the_query_are_refused_by_name(api):
     job = await api.submit("add", wait_s=5, args={"a": 1})
     here = f"/api/jobs/{job['id']}"
     for path, field in [
+        (f"{here}?until=noon", "until"),
         (f"{here}?after={job['cursor']}&wait=soon", "wait"),
         (f"{here}?after={job['cursor']}&wait=61", "wait"),
         (f"{here}/log?after=-1", "after"),
@@ -286,3 +287,15 @@ async def test_counts_ignore_the_state_and_are_null_where_not_exact(api):
     assert (counts["scheduled"], counts["cancelled"], counts["running"]) == (1, 1, 0)
     for query in ("tag=x&task=add", "tag=x&tag=y"):
         assert (await api.get(f"/api/jobs?{query}")).value["counts"] is None
+
+
+@pytest.mark.gen_test
+async def test_who_waits_for_the_end_has_one_answer(api, node):
+    job = await api.submit("steps", args={"count": 5, "pause_s": 0.05})
+    early = await api.get(f"/api/jobs/{job['id']}?until=end")
+    assert (early.status, early.body) == (304, b"")
+    answer = await api.get(f"/api/jobs/{job['id']}?until=end&wait=10")
+    assert (answer.value["state"], answer.value["result"]) == ("succeeded", 5)
+    again = await api.get(f"/api/jobs/{job['id']}?until=end&wait=10")
+    assert again.value == answer.value
+    assert not node.hub._topics

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from web import having
 
 from server.codec import JSON, MSGPACK
 
@@ -79,7 +80,6 @@ WRONG = {
     "17 tags": ({"task": "add", "args": {"a": 1}, "tags": list("abcdefghijklmnopq")}, "tags"),
     "tag with a line break": ({"task": "add", "args": {"a": 1}, "tags": ["a\nb"]}, "tags.0"),
     "queue with a blank": ({"task": "add", "args": {"a": 1}, "queue": "a b"}, "queue"),
-    "array": ([{"task": "add", "args": {"a": 1}}], "body"),
 }
 
 
@@ -159,7 +159,6 @@ async def test_other_media_types_are_415(api):
     for media_type in (
         "text/plain",
         "application/x-www-form-urlencoded",
-        "application/x-ndjson",
         "application/jsonx",
         "",
     ):
@@ -169,10 +168,17 @@ async def test_other_media_types_are_415(api):
     assert answer.status == 202
 
 
+@having(queue_limit=2)
 @pytest.mark.gen_test
-async def test_what_is_not_built_yet_is_refused(api):
-    answer = await api.post("/api/jobs", {"task": "add", "args": {"a": 1}}, Idempotency_Key="k")
-    assert (answer.status, answer.value["errors"][0]["field"]) == (422, "Idempotency-Key")
+async def test_a_full_queue_is_503_and_says_when_to_come_again(api, node):
+    jobs = [{"task": "add", "args": {"a": 1}, "delay_s": 60}] * 4
+    told = (await api.post("/api/jobs", jobs)).value["jobs"]
+    assert [one.get("code") for one in told] == [None, None, "queue_full", "queue_full"]
+    answer = await api.post("/api/jobs", jobs[0])
+    assert (answer.status, answer.value["code"]) == (503, "queue_full")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert (await api.post("/api/jobs", {**jobs[0], "queue": "other"})).status == 202
+    assert node.metrics.submits["queue_full"] == 3
 
 
 @pytest.mark.gen_test

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from storing import new_job
 from web import eventually
 
+from server.codec import MSGPACK
 from server.protocol import Submission
 from server.topic import Topic
 from server.window import Match
@@ -64,9 +66,9 @@ async def test_watchers_of_a_job_share_its_topic(node, submit):
     await eventually(lambda: topic.job.ended)
     assert one.told
     assert two.told
-    node.hub.unwatch(topic, one)
+    topic.unwatch(one)
     assert node.hub.topic(job.id) is topic
-    node.hub.unwatch(topic, two)
+    topic.unwatch(two)
     assert node.hub.topic(job.id) is not topic
 
 
@@ -75,13 +77,13 @@ async def test_who_leaves_is_told_no_more(node, submit):
     job = await submit(delay_s=60)
     (one, topic), (two, _) = watch(node, job), watch(node, job)
     await eventually(lambda: topic.loaded)
-    node.hub.unwatch(topic, one)
+    topic.unwatch(one)
     told = one.told
     await node.queue.cancel(job.id)
     await eventually(lambda: topic.job.ended)
     assert one.told == told
     assert two.told
-    node.hub.unwatch(topic, two)
+    topic.unwatch(two)
 
 
 @pytest.mark.gen_test
@@ -90,7 +92,7 @@ async def test_a_job_that_does_not_exist_is_missing(node):
     node.hub.watch(topic, ear)
     await eventually(lambda: topic.missing)
     assert ear.told
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -109,8 +111,8 @@ async def test_a_missed_message_is_noticed_at_the_next_one_and_made_good(node, s
     await submit(delay_s=60)  # another job's message, with a number too high
     await eventually(lambda: topic.job.ended)
     await eventually(lambda: window.counts == {**window.counts, "cancelled": 1, "scheduled": 2})
-    node.hub.unwatch(topic, ear)
-    node.hub.feeds.unfollow(window, ear)
+    topic.unwatch(ear)
+    window.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -124,7 +126,7 @@ async def test_a_step_back_is_noticed_too(node, submit):
         await eventually(lambda: deaf.lost)
     await submit(delay_s=60)
     await eventually(lambda: topic.job.ended)
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -139,7 +141,7 @@ async def test_while_nobody_watches_messages_are_not_counted(node, submit):
     await node.queue.cancel(job.id)
     await eventually(lambda: topic.job.ended)
     assert not resyncs
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -170,8 +172,8 @@ async def test_what_is_being_read_while_something_is_missed_is_read_again(node, 
     await eventually(lambda: window.loaded and window.counts["cancelled"] == 1)
     assert window.generation == 1
     assert not node.hub._reads.outdated
-    node.hub.unwatch(topic, ear)
-    node.hub.feeds.unfollow(window, ear)
+    topic.unwatch(ear)
+    window.unwatch(ear)
 
 
 @pytest.mark.expects_log("a read failed")
@@ -190,8 +192,8 @@ async def test_a_read_that_fails_is_loud_and_hurts_nobody_else(node, submit, mon
     await eventually(lambda: topic.loaded)
     assert not unread.loaded
     assert "a read failed" in caplog.text
-    node.hub.unwatch(unread, ear)
-    node.hub.unwatch(topic, other)
+    unread.unwatch(ear)
+    topic.unwatch(other)
 
 
 @pytest.mark.gen_test
@@ -205,7 +207,7 @@ async def test_stop_ends_all_reads(node, submit, monkeypatch):
     assert node.hub._reads
     await node.hub.stop()
     await eventually(lambda: not node.hub._reads)
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
 
 
 # A second look, and marks.
@@ -230,8 +232,8 @@ async def test_a_lost_message_that_nothing_follows_is_repaired_by_a_second_look(
         await eventually(lambda: topic.job.ended and topic.outcome is not None)
         await eventually(lambda: window.counts["cancelled"] == 1 and window.jobs[0].ended)
     assert window.generation == 1  # followers keep what they have
-    node.hub.unwatch(topic, ear)
-    node.hub.feeds.unfollow(window, ear)
+    topic.unwatch(ear)
+    window.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -249,7 +251,7 @@ async def test_a_second_look_is_one_call_and_tells_nobody_where_nothing_was_miss
     assert [len(call) for call in calls] == [3]
     assert [ear.told for ear, _ in watched] == told
     for ear, topic in watched:
-        node.hub.unwatch(topic, ear)
+        topic.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -265,7 +267,7 @@ async def test_all_that_are_watched_in_a_turn_are_marked_by_one_call(node, submi
     await eventually(lambda: calls)
     assert calls == [sorted(job.id for job in jobs)]
     for ear, topic in watched:
-        node.hub.unwatch(topic, ear)
+        topic.unwatch(ear)
 
 
 @pytest.mark.gen_test
@@ -283,4 +285,30 @@ async def test_the_marks_of_what_is_watched_are_renewed(nodes, settings, monkeyp
 
     monkeypatch.setattr(node.broker, "watch", mark)
     await eventually(lambda: calls.count([job.id]) >= 3)
-    node.hub.unwatch(topic, ear)
+    topic.unwatch(ear)
+
+
+@pytest.mark.gen_test
+async def test_a_job_unknown_while_the_store_settles_is_looked_for_once_more(node, submit):
+    """Redis was away and has lost it: its runner tells it again a moment later, and nobody is told that it is gone."""
+    node.hub.on_down("cut")
+    node.hub.on_up()
+    topic, ear, gone = Topic("later"), Ear(), []
+    ear.notify = lambda: gone.append(topic.missing)
+    node.hub.watch(topic, ear)
+    await eventually(lambda: topic.loading)
+    await node.broker.submit([new_job("add", id="later", args=MSGPACK.encode({"a": 1}))])
+    await eventually(lambda: topic.job is not None, timeout_s=10)
+    assert True not in gone
+    topic.unwatch(ear)
+
+
+@pytest.mark.gen_test
+async def test_a_job_that_a_client_has_seen_is_looked_for_once_more(node):
+    topic, ear = Topic("seen"), Ear()
+    topic.expected = True
+    node.hub.watch(topic, ear)
+    await eventually(lambda: topic.loading)
+    assert not topic.missing
+    await eventually(lambda: topic.missing, timeout_s=10)
+    topic.unwatch(ear)

@@ -5,36 +5,25 @@ or too late. After each step every job, every set of jobs and every count must b
 """
 
 import itertools
-import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-import redis
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from scripting import FOREVER_MS, Scripting, live, scripting, workers
 from storing import LANE, entry, new_id, sets_as_they_should_be
 
 from server.broker.record import fixed_of, job_of, pack, unpack
-from server.broker.script import script
 from server.job import ALLOWED, HELD, TERMINAL, Job, JobState
 
-WORKERS = ("w1", "w2")
+__all__ = ["scripting"]
+
 PAIRS = (("default", "add"), ("default", "mul"), ("big", "add"))
 FAR = 10**14  # ms
-_numbers = itertools.count()
-workers, verdicts = st.sampled_from(WORKERS), st.sampled_from([*sorted(TERMINAL), JobState.QUEUED])
+verdicts = st.sampled_from([*sorted(TERMINAL), JobState.QUEUED])
 losses = st.none() | st.integers(0, 4)
 anything: Any = st.runner().flatmap(lambda machine: st.sampled_from(sorted(machine.jobs)))
 any_lease: Any = st.runner().flatmap(lambda machine: st.sampled_from(machine.leases))
@@ -86,31 +75,18 @@ class Held:
     token: str
 
 
-class JobLife(RuleBasedStateMachine):
+class JobLife(Scripting):
     """Rules are the scripts; the model says what they answer."""
-
-    url: ClassVar[str]
 
     @initialize()
     def open(self) -> None:
-        self.client = redis.Redis.from_url(self.url, protocol=2)
-        self.tag = f"{{model-{os.getpid()}-{next(_numbers)}}}"
+        self.connect()
         self.jobs: dict[str, Expected] = {}
         self.gone: set[str] = set()
         self.leases: list[Held] = []
         self.requests: dict[str, tuple[str, list[str]]] = {}  # of each worker: its last request and what it got
         self.before: dict[str, tuple[Job, dict[bytes, bytes]]] = {}
         self.orders = itertools.count()
-
-    def teardown(self) -> None:
-        self.client.close()
-
-    def run(self, name: str, *arguments: Any) -> Any:
-        code = script(name)
-        try:
-            return self.client.evalsha(code.sha, 1, self.tag, *arguments)
-        except redis.exceptions.NoScriptError:
-            return self.client.eval(code.source, 1, self.tag, *arguments)
 
     # rules
 
@@ -126,7 +102,7 @@ class JobLife(RuleBasedStateMachine):
     ) -> None:
         job_id, (queue, task) = new_id(), pair
         row = [job_id, fixed_of(task, queue, tags, priority, max_attempts), pack({}), False, False, later and FAR]
-        self.run("submit", pack([row, row]), 1000)
+        self.run("submit", pack([row, row]), 1000, 10**6, 1000)
         state = JobState.SCHEDULED if later else JobState.QUEUED
         self.jobs[job_id] = Expected(state, (-priority, next(self.orders)), pair, max_attempts)
 
@@ -165,7 +141,7 @@ class JobLife(RuleBasedStateMachine):
         first, texts = self.news(job, ahead, count)
         row = [lease.id, lease.token, pack({"done": 1}), False, first, [entry(text) for text in texts]]
         row += [lost is not None, lost or 0]
-        ((code, last, *_),) = unpack(self.run("report", pack([row]), 1000, 10**6))
+        ((code, last, *_),) = unpack(self.run("report", pack([row]), 1000, 10**6, FOREVER_MS))
         if job is None:
             assert code == b"gone"
         elif not self.live(lease):
@@ -182,7 +158,7 @@ class JobLife(RuleBasedStateMachine):
         entries = [entry(text) for text in texts]
         row = [lease.id, lease.token, verdict.value, pack(1), 1, False, False, first, entries]
         row += [lost is not None, lost or 0]
-        ((code, last),) = unpack(self.run("finish", pack([row]), 1000, 10**6))
+        ((code, last),) = unpack(self.run("finish", pack([row]), 1000, 10**6, FOREVER_MS, 10, FOREVER_MS))
         if job is None:
             assert code == b"gone"
         elif job.token != lease.token:
@@ -304,8 +280,7 @@ class JobLife(RuleBasedStateMachine):
         assert stored == should
         wish = pack([[state.value for state in JobState], "all", [""], []])
         _, _, _, counted = unpack(self.run("list", wish, 1, "", 10, "counts"))
-        counts = {counted[i].decode(): counted[i + 1] for i in range(0, len(counted), 2) if counted[i + 1]}
-        assert counts == Counter(job.state.value for job in self.jobs.values())
+        assert self.counted(counted) == Counter(job.state.value for job in self.jobs.values())
 
     @invariant()
     def every_log_is_as_expected(self) -> None:
@@ -318,23 +293,7 @@ class JobLife(RuleBasedStateMachine):
             assert last == len(found)
 
 
-@pytest.fixture
-def machine(redis_url: str) -> Iterator[type[JobLife]]:
-    JobLife.url = redis_url
-    yield JobLife
-    with redis.Redis.from_url(redis_url) as client:
-        keys = list(client.scan_iter(f"{{model-{os.getpid()}-*"))
-        for i in range(0, len(keys), 1000):
-            client.delete(*keys[i : i + 1000])
-
-
-def test_whatever_happens_jobs_go_only_where_they_may(machine: type[JobLife]) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=50,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-        ),
-    )
+@pytest.mark.timeout(240)  # a machine that has more to do takes its time
+@pytest.mark.usefixtures("scripting")
+def test_whatever_happens_jobs_go_only_where_they_may() -> None:
+    live(JobLife, lives=50, steps=40)

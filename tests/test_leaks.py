@@ -23,9 +23,9 @@ from handlers.session import Session
 from handlers.websocket import StreamSocket
 from server.client import Client
 from server.feed_subscription import FeedSubscription
+from server.job_subscription import JobSubscription
 from server.node import Node
 from server.protocol import Submission
-from server.subscription import JobSubscription
 from server.topic import Topic
 from server.window import Window
 
@@ -214,7 +214,7 @@ def _ours() -> Counter[str]:
     return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, OURS))
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test(timeout=100)
 @pytest.mark.expects_log("Malformed HTTP|a message could not")
 async def test_no_task_no_subscription_and_no_object_of_theirs_is_left(
     node: Node, http_server: Any, http_port: int

@@ -215,7 +215,7 @@ def test_a_drain_lets_short_jobs_end_and_gives_long_ones_back(processes: Process
 def test_a_drained_worker_gives_its_jobs_to_another_at_once(processes: Processes) -> None:
     server = processes.serve("--no-worker")
     drained = processes.work(data_dir=processes.data_dir, drain_s=0)
-    job_id = server.submit("count", {"to": 75}, max_attempts=1)
+    job_id = server.submit("count", {"to": 200}, max_attempts=1)
     server.running(job_id)
     processes.work(data_dir=processes.data_dir)
     drained.send(signal.SIGTERM)

@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from web import Api, eventually
 
 from server.feed_subscription import FeedSubscription
+from server.job_subscription import JobSubscription
 from server.metrics import BOUNDS_S, MAX_PAIRS, METRICS, OTHER, Metrics, Spread, Traffic
-from server.subscription import JobSubscription
 from server.topic import Entry, Topic
 from server.window import Match, Window
 
@@ -73,6 +73,7 @@ async def test_jobs_are_counted_by_task_queue_and_state(api, node):
     await api.post(f"/api/jobs/{runs['id']}/cancel")
     await api.until(runs["id"], "cancelled")
     await eventually(lambda: node.metrics.job("forever", "default").ended)
+    await eventually(lambda: node.metrics.job("add", "default").ended["cancelled"])  # with the next beat
     told = await scraped(api)
     started = told_of(told, "windsock_jobs_started_total")
     assert started == {("default", "add"): 1, ("other", "add"): 1, ("default", "fail"): 1, ("default", "forever"): 1}
@@ -176,13 +177,12 @@ async def test_the_link_and_its_losses_are_told(api, node, stream):
 
 @pytest.mark.gen_test
 async def test_an_end_that_went_out_with_the_last_words_is_forgotten_too(api, stream, node):
-    """The outbox lets go of a subscription that has ended; whoever empties it last has to tell the hub."""
     ended = await api.submit("add", wait_s=5, args={"a": 1})
     client = await stream(hello=False)
     await client.send({"type": "hello", "subscribe": [{"sub": 1, "feed": {}}]})
     await client.until("live", sub=1)
-    (held,) = [watcher for _, watchers in node.hub.feeds._held.values() for watcher in watchers]
-    socket = held.notify.func.__self__
+    (held,) = [watcher for window in node.hub.feeds.windows for watcher in window.watchers]
+    (socket,) = held.members
     topic = node.hub.topic(ended["id"])
     topic.apply((await node.queue.get(ended["id"])).job)
     topic.outcome = {"result": 2}

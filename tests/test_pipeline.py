@@ -66,13 +66,13 @@ def pipeline(io_loop, pipelines, settings, client):
 def writes(monkeypatch):
     """How many commands each write to Redis holds."""
     sizes = []
-    exchange = Wire.exchange
+    send = Wire.send
 
-    def counted(wire, commands):
+    def counted(wire, commands, done):
         sizes.append(len(commands))
-        return exchange(wire, commands)
+        send(wire, commands, done)
 
-    monkeypatch.setattr(Wire, "exchange", counted)
+    monkeypatch.setattr(Wire, "send", counted)
     return sizes
 
 

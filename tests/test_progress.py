@@ -78,10 +78,10 @@ def test_the_runner_is_woken_once_until_it_has_taken(progress: Progress, wakes: 
     assert wakes.count == 2
 
 
-def test_notes_and_units_are_cut(progress: Progress) -> None:
+def test_notes_and_units_are_cut_and_look_so(progress: Progress) -> None:
     progress.update(unit="u" * 99, note="n" * 999)
     taken = progress.take()
-    assert taken == bar(unit="u" * 20, note="n" * 200)
+    assert taken == bar(unit="u" * 19 + "…", note="n" * 199 + "…")
 
 
 @pytest.mark.parametrize(

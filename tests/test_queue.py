@@ -8,7 +8,9 @@ from web import eventually
 from server.errors import Conflict, Invalid, NotFound, Unavailable
 from server.job import JobState
 from server.protocol import Submission
+from server.queue import Watching
 from server.window import Match
+from windsock import task
 
 GHOST = "01JDZZZZZZZZZZZZZZZZZZZZZZ"
 
@@ -36,7 +38,7 @@ async def test_nothing_is_stored_of_a_refused_submit(node):
     for submission in (Submission(task="nobody"), Submission(task="add", args={"a": "x"})):
         with pytest.raises(Invalid):
             await node.queue.submit(submission)
-    node.queue.refusing = lambda: Unavailable("not now")
+    node.queue.submitting.refusing = lambda: Unavailable("not now")
     with pytest.raises(Unavailable):
         await node.queue.submit(Submission(task="add", args={"a": 1}))
     assert (await node.queue.page(Match(), 10)).jobs == []
@@ -44,13 +46,14 @@ async def test_nothing_is_stored_of_a_refused_submit(node):
 
 @pytest.mark.gen_test
 async def test_who_is_there_at_birth_sees_the_job_before_it_is_stored(node):
-    born = []
-
-    def note(topic):
-        born.append((topic.id, topic.job))
-
-    job = await node.queue.submit(Submission(task="add", args={"a": 1}), born=note)
-    assert born == [(job.id, None)]
+    submitting = node.queue.submitting
+    new = submitting.prepare(Submission(task="add", args={"a": 1}))
+    topic = node.hub.topic(new.id)
+    async with Watching(node.hub, topic, unborn=True) as watching:
+        assert topic.job is None
+        submitted = await submitting.store(new, topic)
+        assert topic.job == submitted.job
+        assert await watching.until(lambda topic: topic.job.ended, 5)
 
 
 @pytest.mark.gen_test
@@ -63,6 +66,8 @@ async def test_an_unknown_job_is_not_found_by_any_way(node):
         await queue.log(GHOST, 0, 10)
     with pytest.raises(NotFound):
         await queue.poll(GHOST, "x-1.1.1", 5)
+    with pytest.raises(NotFound):
+        await queue.ended(GHOST, 5)
     assert not node.hub._topics
 
 
@@ -79,7 +84,7 @@ async def test_a_job_is_submitted_and_awaited(node):
 async def test_many_wait_for_the_same_news(node):
     job = await node.queue.submit(Submission(task="add", args={"a": 1}, delay_s=60))
     polls = [asyncio.ensure_future(node.queue.poll(job.id, str(job.cursor), 5)) for _ in range(50)]
-    await eventually(lambda: node.hub._topics and len(node.hub._topics[job.id][1]) == 50)
+    await eventually(lambda: node.hub._topics and len(node.hub._topics[job.id].watchers) == 50)
     await node.queue.cancel(job.id)
     answers = await asyncio.gather(*polls)
     assert {answer.job.state for answer in answers} == {JobState.CANCELLED}
@@ -119,3 +124,13 @@ async def test_a_rerun_of_a_task_that_is_gone_is_refused(node, monkeypatch):
     monkeypatch.setattr(node.registry, "get", lambda name: (_ for _ in ()).throw(Invalid.field("task", "gone")))
     with pytest.raises(Invalid):
         await node.queue.rerun(old.id)
+
+
+@pytest.mark.gen_test
+async def test_a_job_has_the_priority_of_its_task_unless_it_is_given_one(node):
+    @task(priority=-3)
+    async def humble() -> None: ...
+
+    node.registry.add_functions([humble])
+    assert (await node.queue.submit(Submission(task="humble"))).priority == -3
+    assert (await node.queue.submit(Submission(task="humble", priority=0))).priority == 0

@@ -8,8 +8,9 @@ import pytest
 from pydantic import AfterValidator, BaseModel, Field
 
 from server.errors import Invalid
+from server.options import task
 from server.progress import Progress
-from server.registry import Kind, NameTaken, Registry, Task, make_task, task
+from server.registry import Kind, NameTaken, Registry, Task, make_task
 
 
 @task
@@ -239,7 +240,8 @@ def test_a_task_describes_itself() -> None:
         },
     }
     assert described["kind"] == "coroutine"
-    assert described["options"] == {"queue": "default", "timeout_s": None, "max_attempts": 3}
+    plain = {"queue": "default", "timeout_s": None, "max_attempts": 3, "priority": 0, "unique": False, "cache_s": None}
+    assert described["options"].items() >= plain.items()
 
 
 # The registry
@@ -280,3 +282,20 @@ def test_an_unknown_task_is_refused_with_those_that_are_known() -> None:
 def test_an_empty_registry_says_how_to_fill_it() -> None:
     with pytest.raises(Invalid, match="none is loaded, see --tasks"):
         Registry().get("sleep")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timeout": 5}, "there is no option 'timeout'"),
+        ({"timeout_s": "5"}, "timeout_s must be a number of seconds"),
+        ({"timeout_s": float("inf")}, "timeout_s must be a number of seconds"),
+        ({"cache_s": True}, "cache_s must be a number of seconds"),
+        ({"backoff_s": None}, "backoff_s must be a number of seconds"),
+        ({"max_attempts": True}, "max_attempts must be a whole number from 1 on"),
+        ({"name": 5}, "5 is not a name"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_in_words(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=f"^@task: {message}"):
+        task(**options)

@@ -38,6 +38,23 @@ async def test_a_running_job_is_asked_to_end_through_its_worker(store):
 
 
 @pytest.mark.gen_test
+async def test_an_end_that_no_worker_tells_is_counted_by_one_beat(store):
+    await store.ended()  # its worker counts that
+    for queue in ("default", "default", "other"):
+        await store.broker.cancel((await store.submit(queue=queue)).id)
+    await store.running("w1", max_attempts=1)
+    cancelled = await store.running("w1", max_attempts=1)
+    await store.broker.cancel(cancelled.id)
+    await store.broker.rescue("w1")
+    told = {
+        ("default", "add", "cancelled"): 3,
+        ("other", "add", "cancelled"): 1,
+        ("default", "add", "failed"): 1,
+    }
+    assert [store.tick("p1").ended, store.tick("p2").ended] == [told, {}]
+
+
+@pytest.mark.gen_test
 async def test_asking_again_tells_the_worker_again_and_changes_nothing(store):
     lease = await store.running("w7")
     first = await store.broker.cancel(lease.id)

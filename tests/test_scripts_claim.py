@@ -5,6 +5,7 @@ from storing import LANE, TASKS, new_job, opened
 
 from server.broker import broker as broker_module
 from server.broker.record import unpack
+from server.broker.values import RECOVERY_BEATS
 from server.codec import MSGPACK
 
 
@@ -197,3 +198,31 @@ async def test_a_beat_says_whether_the_store_knows_the_worker(store):
     assert not store.tick("w1").enlisted
     await store.enlist("w1")
     assert store.tick("w1").enlisted
+
+
+@pytest.mark.parametrize("seen", [("another", 0), (None, 10**9)], ids=["another store", "an earlier message"])
+@pytest.mark.gen_test
+async def test_of_a_store_that_has_gone_back_nothing_is_claimed_until_runners_had_time(store, seen):
+    """Jobs that run may seem to wait in it; whoever notices first holds back all others too."""
+    job = await store.submit()
+    name = seen[0] or store.redis.get(store.key("store")).decode()
+    claim = ("request", 5, ["*"], TASKS, LANE)
+    assert await store.broker.claim("w1", *claim, seen=(name, seen[1])) == []
+    assert 0 < store.redis.pttl(store.key("recovering")) <= RECOVERY_BEATS * 1000 * store.settings.beat_s
+    assert await store.claim("w2") == []
+    store.redis.delete(store.key("recovering"))  # as when its time is over
+    (lease,) = await store.claim("w2")
+    assert lease.id == job.id
+
+
+@pytest.mark.gen_test
+async def test_a_store_as_far_as_it_was_seen_or_further_gives_its_jobs(store):
+    await store.submit()
+    name, seq = store.redis.get(store.key("store")).decode(), int(store.redis.get(store.key("seq")))
+    assert len(await store.broker.claim("w1", "request", 5, ["*"], TASKS, LANE, seen=(name, seq))) == 1
+
+
+@pytest.mark.gen_test
+async def test_who_claims_is_missed_when_it_dies_before_its_first_beat(store):
+    await store.running("w9")
+    assert store.redis.hget(store.key("beats"), "w9") == b"0"

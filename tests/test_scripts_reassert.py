@@ -164,3 +164,12 @@ async def test_the_end_of_another_stands_too(store):
     await store.broker.rescue("w1")
     await store.broker.cancel(job.id)
     assert await reassert(store, lease, seq=FUTURE) == "fenced"
+
+
+@pytest.mark.gen_test
+async def test_who_takes_up_a_lease_is_missed_when_it_dies_before_its_next_beat(store):
+    lease = await store.running()
+    store.redis.delete(store.key("beats"))
+    store.redis.delete(store.key(f"job:{lease.id}"))
+    assert await store.broker.reassert("w1", "another", 0, [lease]) == ["ok"]
+    assert store.redis.hget(store.key("beats"), "w1") == b"0"

@@ -92,8 +92,8 @@ async def test_a_submit_of_a_job_that_is_stored_is_answered_though_redis_is_full
     new = new_job()
     await store.broker.submit([new])
     full()
-    (job,) = await store.broker.submit([new])
-    assert job.id == new.id
+    (answer,) = await store.broker.submit([new])
+    assert answer.job.id == new.id
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def replica():
 async def test_a_replica_is_refused_as_unavailable_and_can_be_read(settings, replica):
     broker = Broker(replica, settings)
     broker._pipeline.start()
-    with pytest.raises(Unavailable, match="read-only: this URL leads to a replica"):
+    with pytest.raises(Unavailable, match="read-only: a replica answers"):
         await broker.submit([new_job()])
     with pytest.raises(Unavailable, match="read-only"):
         await broker.claim("w1", "request", 1, ["*"], ["add"], "lane")

@@ -1,12 +1,10 @@
 """The script that takes down how far jobs are: the fence, the log and its offsets, what is trimmed, versions."""
 
 import pytest
-from storing import entry, new_job, opened, report_of
+from storing import entry, new_job, opened, report_of, told
 
 from server.broker import Report
 from server.codec import MSGPACK
-from server.reading import piece_runs
-from server.topic import Gap, Run
 
 FUTURE = 99_999_999_999_999  # ms; a version that Redis's clock will not reach
 
@@ -14,24 +12,6 @@ FUTURE = 99_999_999_999_999  # ms; a version that Redis's clock will not reach
 @pytest.fixture
 def store(io_loop, settings):
     yield from opened(io_loop, settings)
-
-
-async def told(store, job_id, after=0, most=10_000):
-    """The log as a client is told of it: text by offset, and the gaps."""
-    piece = await store.broker.log(job_id, after, most, 10**9)
-    found = piece_runs(piece, after)
-    entries = {
-        run.first + i: one.value.get("text")
-        for run in found
-        if isinstance(run, Run)
-        for i, one in enumerate(run.entries)
-    }
-    gaps = [(gap.first, gap.last, gap.why.value) for gap in found if isinstance(gap, Gap)]
-    return entries, gaps
-
-
-def limit(store, **update):
-    store.broker._settings = store.settings.model_copy(update=update)
 
 
 @pytest.mark.gen_test
@@ -188,65 +168,6 @@ async def test_the_log_goes_on_over_attempts(store):
     assert (again.log_last, again.attempt, again.job.attempt_firsts) == (2, 2, (1, 3))
     await store.report(again, 3, ["c"])
     assert await told(store, lease.id) == ({1: "a", 2: "b", 3: "c"}, [])
-
-
-@pytest.mark.gen_test
-async def test_a_log_over_its_count_loses_its_oldest_entries_and_shows_the_gap(store):
-    limit(store, log_keep=100)
-    lease = await store.running()
-    for first in range(1, 401, 10):
-        await store.report(lease, first, [str(i) for i in range(first, first + 10)])
-        assert store.redis.xlen(store.key(f"log:{lease.id}")) <= 100
-    entries, gaps = await told(store, lease.id)
-    kept = min(entries)
-    assert 301 <= kept <= 312
-    assert entries == {i: str(i) for i in range(kept, 401)}
-    assert gaps == [(1, kept - 1, "trimmed")]
-    assert (await store.broker.log(lease.id, 0, 0, 0)).first == kept
-
-
-@pytest.mark.gen_test
-async def test_a_log_over_its_bytes_loses_its_oldest_entries(store):
-    limit(store, log_keep_bytes=10_000)
-    lease = await store.running()
-    for first in range(1, 101, 5):
-        await store.report(lease, first, ["x" * 400] * 5)
-        size = sum(len(fields[b"e"]) for _, fields in store.redis.xrange(store.key(f"log:{lease.id}")))
-        assert size <= 10_000
-        assert size == int(store.redis.hget(store.key(f"job:{lease.id}"), "log_bytes"))
-    entries, gaps = await told(store, lease.id)
-    assert max(entries) == 100
-    assert gaps == [(1, min(entries) - 1, "trimmed")]
-
-
-@pytest.mark.gen_test
-async def test_a_report_larger_than_the_whole_log_leaves_its_last_entries(store):
-    limit(store, log_keep=10)
-    lease = await store.running()
-    await store.report(lease, 1, [str(i) for i in range(1, 1001)])
-    entries, gaps = await told(store, lease.id)
-    assert list(entries) == list(range(992, 1001))
-    assert gaps == [(1, 991, "trimmed")]
-
-
-@pytest.mark.gen_test
-async def test_the_last_entry_stays_however_large_it_is(store):
-    limit(store, log_keep_bytes=1024)
-    lease = await store.running()
-    await store.report(lease, 1, ["a", "x" * 5000])
-    assert list((await told(store, lease.id))[0]) == [2]
-
-
-@pytest.mark.gen_test
-async def test_what_was_trimmed_before_a_lost_gap_is_a_gap_of_its_own(store):
-    limit(store, log_keep=5)
-    lease = await store.running()
-    await store.report(lease, 1, ["a", "b"])
-    await store.report(lease, 6, ["f"], lost=True)
-    await store.report(lease, 7, ["g", "h"])
-    entries, gaps = await told(store, lease.id)
-    assert entries == {6: "f", 7: "g", 8: "h"}
-    assert gaps == [(1, 2, "trimmed"), (3, 5, "lost")]
 
 
 @pytest.mark.gen_test

@@ -3,10 +3,13 @@
 import time
 
 import pytest
-from storing import new_id, new_job, opened, wait_for
+from storing import new_id, new_job, opened, sets_as_they_should_be, wait_for
 
+from server.broker import How, Submitted
 from server.errors import QueueFull
 from server.job import JobState
+from server.protocol import IdempotencyKey
+from server.sameness import Same
 
 
 @pytest.fixture
@@ -40,15 +43,15 @@ async def test_a_submit_of_an_id_that_has_moved_on_answers_where_it_stands(store
     new = new_job()
     await store.broker.submit([new])
     (lease,) = await store.claim()
-    (job,) = await store.broker.submit([new])
-    assert (job.id, job.state) == (lease.id, JobState.RUNNING)
+    (answer,) = await store.broker.submit([new])
+    assert (answer.job.id, answer.job.state, answer.how) == (lease.id, JobState.RUNNING, How.ACCEPTED)
 
 
 @pytest.mark.gen_test
 async def test_a_batch_is_answered_in_its_order(store):
     jobs = [new_job(task) for task in ("add", "mul", "sub", "add")]
     answers = await store.broker.submit(jobs)
-    assert [answer.id for answer in answers] == [job.id for job in jobs]
+    assert [answer.job.id for answer in answers] == [job.id for job in jobs]
 
 
 @pytest.mark.gen_test
@@ -105,7 +108,7 @@ async def test_a_new_pair_of_queue_and_task_is_refused_when_too_many_wait(store,
     new = new_job(queue="three")
     answers = await store.broker.submit([new, new_job(queue="two")])
     assert isinstance(answers[0], QueueFull)
-    assert answers[1].queue == "two"
+    assert answers[1].job.queue == "two"
     assert (await store.broker.fetch([new.id]))[1] == [None]
     await store.claim(count=10)
     assert (await store.submit(queue="three")).queue == "three"
@@ -124,3 +127,48 @@ async def test_who_asks_for_an_unknown_job_is_told_so(store):
     _, jobs = await store.broker.fetch([new_id(), (await store.submit()).id])
     assert jobs[0] is None
     assert jobs[1] is not None
+
+
+def limited(store, settings, most):
+    """Let at most so many wait in a queue."""
+    store.broker._settings = settings.model_copy(update={"queue_limit": most})
+
+
+@pytest.mark.gen_test
+async def test_a_queue_takes_as_many_jobs_as_may_wait_and_not_one_more(store, settings):
+    limited(store, settings, 5)
+    await store.submit(delay_s=60)
+    answers = await store.broker.submit([new_job(task) for task in ("add", "mul") * 3])
+    assert [type(answer) for answer in answers] == [Submitted] * 4 + [QueueFull] * 2
+    assert answers[-1].after_s > 0
+    assert (await store.submit(queue="other")).queue == "other"
+    assert store.redis.zcard(store.key("index:queued:queue:default")) == 4
+    await store.claim()
+    assert [type(answer) for answer in await store.broker.submit([new_job(), new_job()])] == [Submitted, QueueFull]
+
+
+@pytest.mark.gen_test
+async def test_a_refused_job_of_a_full_queue_leaves_nothing(store, settings):
+    limited(store, settings, 1)
+    await store.submit()
+    before = store.redis.dbsize()
+    refused = new_job(tags=("a",), same=Same("u", "c", 60), key=IdempotencyKey("k", "idempotency_key"), body="b")
+    (answer,) = await store.broker.submit([refused])
+    assert isinstance(answer, QueueFull)
+    assert store.redis.dbsize() == before
+
+
+@pytest.mark.gen_test
+async def test_many_jobs_in_one_call_are_in_all_their_indexes(store):
+    jobs = [new_job(task, tags=("a", task)) for task in ("add", "mul") * 3000]
+    answers = await store.broker.submit(jobs)
+    assert len(answers) == 6000
+    should, stored = sets_as_they_should_be(store.redis, store.tag)
+    assert stored == should
+
+
+@pytest.mark.gen_test
+async def test_a_delayed_job_of_a_unique_task_is_noted_like_any_other(store):
+    await store.broker.submit([new_job(same=Same("u", None, 0), delay_s=60), new_job(same=Same("v", None, 0))])
+    should, stored = sets_as_they_should_be(store.redis, store.tag)
+    assert stored == should

@@ -167,6 +167,7 @@ def small_store(io_loop, settings):
         yield from opened(io_loop, settings.model_copy(update={"redis": url, "keep_below_percent": 50}))
 
 
+@pytest.mark.expects_log("worker w1 is lost")  # it ended these jobs, and never beats
 @pytest.mark.gen_test
 async def test_when_memory_is_short_ended_jobs_go(small_store):
     for _ in range(5):
@@ -197,3 +198,24 @@ async def test_scripts_that_redis_forgot_are_sent_again(store):
         known = len(beats.beats)
         wait_for(lambda: len(beats.beats) >= known + 2)
     assert beats.refusals == []
+
+
+@pytest.mark.gen_test
+async def test_a_store_that_has_gone_back_is_noticed_and_gives_no_jobs_for_a_while(store):
+    with Beats(store) as beats:
+        wait_for(lambda: beats.beats)
+        assert not store.redis.exists(store.key("recovering"))
+        store.redis.delete(store.key("store"))
+        wait_for(lambda: store.redis.exists(store.key("recovering")))
+
+
+@pytest.mark.gen_test
+async def test_a_store_that_is_emptied_gets_a_name_it_never_had(store):
+    names = set()
+    with Beats(store) as beats:
+        for _ in range(3):
+            store.redis.delete(store.key("store"))
+            seen = len(beats.beats)
+            wait_for(lambda seen=seen: len(beats.beats) > seen + 1)
+            names.add(beats.beats[-1].store)
+    assert len(names) == 3

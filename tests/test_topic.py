@@ -172,3 +172,53 @@ def test_an_ended_topic_is_complete_only_with_its_outcome():
 def test_gaps_and_runs_know_their_last_offset():
     assert Run(3, entries(3, 5)).last == 5
     assert told([Gap(1, 2, runs(3, 2, 0, [])[0].why)]) == [("trimmed", 1, 2)]
+
+
+def held(ring):
+    """Offsets in the ring."""
+    return [entry.value["n"] for entry in ring._entries]
+
+
+def numbered(first, last, size=10):
+    return Run(first, entries(first, last, size))
+
+
+def ring_of(first, last):
+    ring = Ring()
+    ring.skip(first - 1)
+    ring.extend(first, numbered(first, last).entries)
+    return ring
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 4), (2, 6), (1, 9)])
+def test_what_was_read_joins_what_a_ring_holds(first, last):
+    ring = ring_of(5, 8)
+    ring.backfill(numbered(first, last))
+    assert held(ring) == list(range(first, 9))
+    assert (ring.first, ring.tail) == (first, 8)
+    assert ring.run(first - 1, 10**6).entries == list(ring._entries)
+
+
+def test_what_was_read_fills_an_empty_ring_up_to_its_tail():
+    ring = Ring()
+    ring.skip(8)
+    ring.backfill(numbered(3, 8))
+    assert held(ring) == [3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, 3), (6, 8)])
+def test_what_does_not_join_or_is_held_changes_nothing(first, last):
+    ring = ring_of(5, 8)
+    ring.backfill(numbered(first, last))
+    assert held(ring) == [5, 6, 7, 8]
+
+
+def test_a_ring_is_filled_from_its_newest_side_and_not_over_its_limits():
+    ring = Ring()
+    ring.skip(2000)
+    ring.backfill(numbered(1, 2000))
+    assert held(ring) == list(range(1001, 2001))
+    ring = Ring()
+    ring.skip(10)
+    ring.backfill(numbered(1, 10, size=100_000))
+    assert held(ring) == [9, 10]

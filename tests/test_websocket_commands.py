@@ -21,7 +21,7 @@ async def test_a_wrong_submit_is_refused_by_the_field(stream):
         ({}, "task"),
         ({"task": "add", "args": {"a": "x"}}, "args.a"),
         ({"task": "add", "args": {"a": 1}, "colour": "red"}, "colour"),
-        ({"task": "add", "args": {"a": 1}, "idempotency_key": "k"}, "idempotency_key"),
+        ({"task": "add", "args": {"a": 1}, "idempotency_key": "a\tb"}, "idempotency_key"),
         ({"task": "add", "args": {"a": 1}, "sub": 0}, "sub"),
         ({"task": "add", "args": {"a": 1}, "sub": 1, "log": "some"}, "log"),
     ]:
@@ -147,3 +147,25 @@ async def test_a_draining_node_refuses_submits_and_answers_the_rest(stream, api,
         assert (error["code"], error["retryable"]) == ("unavailable", True)
         assert error["after_s"] > 0
     await client.until("end", sub=2)
+
+
+@pytest.mark.gen_test
+async def test_an_unsubscribe_right_behind_a_submit_finds_its_subscription(stream, node):
+    client = await stream()
+    await client.send(
+        {"type": "submit", "id": 1, "task": "forever", "sub": 5}, {"type": "unsubscribe", "id": 2, "sub": 5}
+    )
+    job = (await client.until("ok", id=1))["job"]
+    await client.send({"type": "subscribe", "sub": 5, "job": job["id"]}, {"type": "ping", "n": 1})
+    assert (await client.until("snapshot", sub=5))["job"]["id"] == job["id"]
+    assert not [frame for frame in client.frames if frame["type"] == "error"]
+
+
+@pytest.mark.gen_test
+async def test_a_subscribe_right_behind_a_submit_with_its_number_is_a_conflict(stream):
+    client = await stream()
+    await client.send(
+        {"type": "submit", "id": 1, "task": "forever", "sub": 5}, {"type": "subscribe", "sub": 5, "feed": {}}
+    )
+    assert (await client.until("error", sub=5))["code"] == "conflict"
+    assert (await client.until("snapshot", sub=5))["job"]["task"] == "forever"

@@ -10,8 +10,8 @@ from job_values import job
 
 from server.feed_subscription import FeedSubscription
 from server.job import TERMINAL, Job, JobState
-from server.pace import Phase
 from server.protocol import FeedFilter
+from server.subscription import Phase
 from server.window import Match, Window
 
 STATES = st.sampled_from([JobState.QUEUED, JobState.RUNNING, JobState.SUCCEEDED])

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from cli.watched import Watched
+from server.codec import JSON, MSGPACK
 from server.cursor import Cursor
+from windsock.watched import Watched
 
 WIRE = Path(__file__).parent / "wire"
 RECORDING = os.environ.get("WINDSOCK_RECORD") == "1"
@@ -258,3 +259,10 @@ def test_every_recorded_cursor_is_one():
     for name in ("watch", "feed", "made"):
         for text in _found(read(name), "cursor"):
             assert Cursor.parse(text) is not None, text
+
+
+@pytest.mark.parametrize("case", read("msgpack"), ids=lambda case: case["name"])
+def test_msgpack_and_json_say_the_same(case):
+    frames = JSON.decode(case["json"].encode())
+    assert MSGPACK.decode(bytes.fromhex(case["hex"])) == frames
+    assert MSGPACK.encode(frames).hex() == case["hex"]

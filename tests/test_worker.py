@@ -266,21 +266,45 @@ async def test_a_stop_ends_functions_whose_jobs_have_ended_without_them(nodes, s
 
 
 @pytest.mark.gen_test
-async def test_finishes_and_claims_share_calls(node, store, monkeypatch):
-    calls = []
-    monkeypatch.setattr(node.broker._pipeline, "call", _counting(node.broker._pipeline.call, calls))
-    opens[0].set()
-    jobs = [new_job("hold", args=MSGPACK.encode({})) for _ in range(100)]
-    await store.broker.submit(jobs)
-    for job in jobs:
-        await until_state(store, job.id, JobState.SUCCEEDED)
-    assert calls.count("finish") <= 60  # two slots: two jobs a call
-    assert calls.count("claim") <= 60
+async def test_jobs_that_end_together_share_a_call_and_so_do_those_that_follow_them(node, store, monkeypatch):
+    lane, broker = node.worker._lanes[0], node.broker
+    ends, claims, batches = [], [], _batches(broker._pipeline, monkeypatch)
+    finish, claim = broker.finish, broker.claim
+
+    async def finishing(verdicts):
+        ends.append(len(verdicts))
+        return await finish(verdicts)
+
+    async def claiming(worker, request, count, queues, tasks, signature, *more):
+        if signature == lane.signature:  # the beats make the others look too
+            claims.append(count)
+        return await claim(worker, request, count, queues, tasks, signature, *more)
+
+    await store.broker.submit([new_job("hold", args=MSGPACK.encode({})) for _ in range(12)])
+    await until(lambda: len(running) == 2)
+    monkeypatch.setattr(broker, "finish", finishing)
+    monkeypatch.setattr(broker, "claim", claiming)
+    for _ in range(5):
+        before, gate = set(running), opens[0]
+        opens[0] = asyncio.Event()
+        gate.set()
+        await until(lambda before=before: len(running) == 2 and not running & before)
+        assert (ends, claims) == ([2], [2])
+        (batch,) = [batch for batch in batches if "finish" in batch]
+        assert "claim" in batch
+        for told in (ends, claims, batches):
+            told.clear()
 
 
-def _counting(call, calls):
-    def counted(script, *arguments, **options):
-        calls.append(script.name)
-        return call(script, *arguments, **options)
+def _batches(pipeline, monkeypatch):
+    """Names of the scripts in each batch that leaves."""
+    leave, left = pipeline._leave, []
 
-    return counted
+    def leaving():
+        before = pipeline._batch
+        leave()
+        if pipeline._batch and pipeline._batch is not before:
+            left.append([call.script.name for call in pipeline._batch])
+
+    monkeypatch.setattr(pipeline, "_leave", leaving)
+    return left

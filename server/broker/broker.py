@@ -1,26 +1,42 @@
 """The broker: every change of a job as one script call. Async calls go through one pipeline."""
 
+import asyncio
 import secrets
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Container, Generator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
 
 from server.broker.connection import Connector
+from server.broker.inquiry import Inquiry, no_job
 from server.broker.keys import Keys
 from server.broker.pipeline import Pipeline
 from server.broker.record import Change, changes_of, detail_of, job_of, pack, unpack
-from server.broker.rows import lease_of, lease_row, report_row, submission_row, verdict_row
+from server.broker.rows import lease_of, lease_row, report_row, submission_row, submitted_of, verdict_row
 from server.broker.script import script
-from server.broker.values import Lease, ListWish, LogPiece, NewJob, Page, Report, ReportAnswer, Verdict
+from server.broker.values import (
+    RECOVERY_BEATS,
+    Lease,
+    ListWish,
+    LogPiece,
+    NewJob,
+    Page,
+    Report,
+    ReportAnswer,
+    Submitted,
+    Verdict,
+)
 from server.broker.wire import Argument
 from server.codec import MSGPACK
-from server.errors import Conflict, NotFound, QueueFull, StartupError
+from server.errors import Conflict, StartupError, WindsockError
 from server.job import Job, JobDetail
+from server.pace import History
 from server.settings import Durability, Settings
 
 MIN_REDIS = (6, 2)
 MAX_LOOK = 1000  # entries a page of a list with several filters looks at
 CLAIM_BYTES = 4 * 1024 * 1024  # a claim takes no more once its arguments are this long together
 WAIT_MS = 1000  # durability "wait": how long for a replica
+Answer = TypeVar("Answer")
 
 
 class Broker:
@@ -32,6 +48,7 @@ class Broker:
         self._settings = settings
         wait = settings.durability is Durability.WAIT
         self._pipeline = Pipeline(self.connector, self.keys.tag, wait_ms=WAIT_MS if wait else None)
+        self.inquiry = Inquiry(self._call)
         self.store = ""  # name of the store, as last seen
         self.version = ""  # of Redis
 
@@ -67,22 +84,28 @@ class Broker:
         """Fail what waits and close the connection."""
         await self._pipeline.stop()
 
-    async def _call(self, name: str, *arguments: Argument, durable: bool = False) -> Any:
-        return await self._pipeline.call(script(name), *arguments, durable=durable)
+    def _call(self, name: str, *arguments: Argument, durable: bool = False) -> "asyncio.Future[Any]":
+        return self._pipeline.call(script(name), *arguments, durable=durable)
 
     # the road of a job
 
-    async def submit(self, jobs: Sequence[NewJob]) -> list[Job | QueueFull]:
-        """Store, enqueue and announce; one answer for each. An id that exists gives the job as it is."""
-        packed = pack([submission_row(job) for job in jobs])
-        reply = await self._call("submit", packed, self._settings.max_ready_sets, durable=True)
-        full = QueueFull(
-            f"jobs of {self._settings.max_ready_sets} pairs of queue and task are waiting (max_ready_sets)",
-            after_s=5.0,
-        )
-        return [full if one == b"full" else job_of(one, self.store) for one in unpack(reply)]
+    def submit(self, jobs: Sequence[NewJob], *, claimed: bool = False) -> Awaitable[list[Submitted | WindsockError]]:
+        """Store, enqueue and announce; one answer for each. An id that exists gives the job as it is.
 
-    async def claim(
+        The call is made now. `claimed`: a claim follows it in the same turn of the loop, so nobody is woken.
+        """
+        settings = self._settings
+        packed = pack([submission_row(job) for job in jobs])
+        bounds = (settings.max_ready_sets, settings.queue_limit, round(settings.idempotency_s * 1000))
+        reply = self._call("submit", packed, *bounds, "claimed" if claimed else "", durable=True)
+
+        def read(answers: Any) -> list[Submitted | WindsockError]:
+            rows = zip(unpack(answers), jobs, strict=True)
+            return [submitted_of(row, new, self.store, settings) for row, new in rows]
+
+        return _UnderWay(reply, read)
+
+    def claim(
         self,
         worker: str,
         request: str,
@@ -90,9 +113,16 @@ class Broker:
         queues: Sequence[str],
         tasks: Sequence[str],
         signature: str,
-    ) -> list[Lease]:
-        """Lease up to `count` waiting jobs. The same `request` answers the same jobs."""
-        reply = await self._call(
+        limits: Mapping[str, int] = MappingProxyType({}),
+        seen: tuple[str, int] = ("", 0),
+    ) -> Awaitable[list[Lease]]:
+        """Lease up to `count` waiting jobs. The same `request` answers the same jobs. The call is made now.
+
+        Args:
+            limits: of tasks that have one: how many of their jobs may run at once.
+            seen: name and sequence number of the store; one that has gone back gives no jobs for `RECOVERY_BEATS`.
+        """
+        reply = self._call(
             "claim",
             worker,
             self._settings.name,
@@ -102,22 +132,31 @@ class Broker:
             pack(tasks),
             signature,
             CLAIM_BYTES,
+            pack(dict(limits)),
+            *seen,
+            int(RECOVERY_BEATS * self._settings.beat_s * 1000),
         )
-        return [lease_of(row, request, self.store) for row in unpack(reply)]
+        return _UnderWay(reply, lambda rows: [lease_of(row, request, self.store) for row in unpack(rows)])
 
     async def report(self, reports: Sequence[Report], *, ending: bool = False) -> list[ReportAnswer]:
         """Take down how far jobs are; one answer for each. `ending`: an end waits for it, so memory may be full."""
         packed = pack([report_row(report) for report in reports])
-        reply = await self._call(
-            "report", packed, self._settings.log_keep, self._settings.log_keep_bytes, "ending" if ending else ""
-        )
+        reply = await self._call("report", packed, *self._log_kept, "ending" if ending else "")
         return [ReportAnswer(code.decode(), last, state.decode(), seen) for code, last, state, seen in unpack(reply)]
 
     async def finish(self, verdicts: Sequence[Verdict]) -> list[ReportAnswer]:
         """End attempts or give them back; one answer for each."""
         packed = pack([verdict_row(verdict) for verdict in verdicts])
-        reply = await self._call("finish", packed, self._settings.log_keep, self._settings.log_keep_bytes, durable=True)
+        known = self._settings
+        history = (known.history, round(known.history_s * 1000))
+        reply = await self._call("finish", packed, *self._log_kept, *history, durable=True)
         return [ReportAnswer(code.decode(), last) for code, last in unpack(reply)]
+
+    @property
+    def _log_kept(self) -> tuple[int, int, int]:
+        """How much of a log, as scripts take it: entries, bytes, ms."""
+        known = self._settings
+        return known.log_keep, known.log_keep_bytes, round(known.log_keep_s * 1000)
 
     async def cancel(self, job_id: str) -> Job:
         """Ask a job to end.
@@ -131,7 +170,27 @@ class Broker:
         job = job_of(rest[0], self.store)
         if code == b"ended":
             raise Conflict(f"job {job_id} has ended already: {job.state}")
+        if rest[1]:
+            await self.fell()
         return job
+
+    async def fell(self) -> None:
+        """Cancel what is below jobs that were cancelled or have failed, until nothing is left of it."""
+        while await self._call("fell"):
+            pass
+
+    async def seal(self, group: str, process: str) -> Job | None:
+        """A group has all its jobs: it ends when they have. The group, None where there is none."""
+        record = unpack(await self._call("seal", group, process, durable=True))
+        return job_of(record, self.store) if record else None
+
+    async def pause(self, job_id: str, token: str) -> None:
+        """A job waits for its children: it gives up its place under its limit."""
+        await self._call("pause", job_id, token)
+
+    async def resume(self, job_id: str, token: str) -> bool:
+        """Whether a job that has waited has its place under its limit again; else its worker is told when it has."""
+        return bool(await self._call("resume", job_id, token) != b"later")
 
     async def delete(self, job_id: str) -> None:
         """Forget an ended job.
@@ -157,6 +216,14 @@ class Broker:
         packed = pack([lease_row(lease) for lease in leases])
         reply = await self._call("reassert", worker, self._settings.name, store, seq, packed, durable=True)
         return [code.decode() for code in unpack(reply)]
+
+    async def ticked(self, schedules: Sequence[str]) -> tuple[int, list[int]]:
+        """The store's time (ms), and of each schedule the last tick that was handed in.
+
+        Of one that is new to the store everything up to now counts as handed in.
+        """
+        now, last = unpack(await self._call("schedules", pack(list(schedules))))
+        return now, last
 
     async def watch(self, job_ids: Sequence[str], lasts_s: float) -> None:
         """Somebody looks at these jobs: their runners tell of them often for `lasts_s`."""
@@ -210,6 +277,11 @@ class Broker:
         flat = unpack(await self._call("nodes"))
         return {flat[i].decode(): MSGPACK.decode(flat[i + 1]) for i in range(0, len(flat), 2)}
 
+    async def histories(self, tasks: Sequence[str]) -> list[History]:
+        """How long jobs of these tasks took of late."""
+        rows = unpack(await self._call("durations", pack(list(tasks))))
+        return [History(int(one) / 1000 for one in row) for row in rows]
+
     # workers
 
     async def enlist(self, worker: str, lanes: Sequence[tuple[str, Sequence[str]]]) -> None:
@@ -232,11 +304,19 @@ class Broker:
             total += requeued + ended
         return total
 
-    def changes(self, message: bytes) -> tuple[int, list[Change]]:
-        """What a message on the events channel says."""
-        return changes_of(message, self.store)
+    def changes(self, message: bytes, among: Container[str] | None = None) -> tuple[int, list[Change]]:
+        """What a message on the events channel says, of all jobs or of those among these."""
+        return changes_of(message, self.store, among)
 
 
-def no_job(job_id: str) -> NotFound:
-    """The refusal for a job that is not there."""
-    return NotFound(f"no job {job_id[:64]}: it never was, was deleted, or has expired")
+class _UnderWay(Generic[Answer]):
+    """A call that has been made, and what its reply is read as."""
+
+    __slots__ = ("_read", "_reply")
+
+    def __init__(self, reply: "asyncio.Future[Any]", read: Callable[[Any], Answer]) -> None:
+        self._reply = reply
+        self._read = read
+
+    def __await__(self) -> Generator[Any, Any, Answer]:
+        return self._read((yield from self._reply.__await__()))

@@ -9,15 +9,15 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from server.broker.connection import Connector, end
+from server.broker.ear import Ear
 from server.errors import Unavailable
 
 log = logging.getLogger("windsock.link")
 FIRST_DELAY_S, MAX_DELAY_S = 0.05, 1.0
-TURN = 100  # messages handled before the loop gets a turn
+SUBSCRIBE_S = 5.0  # for Redis to confirm
 
 
 class Link:
@@ -40,9 +40,8 @@ class Link:
         self._on_message = on_message
         self._on_up = on_up
         self._on_down = on_down
-        self._connection: AbstractConnection | None = None
+        self._ear: Ear | None = None
         self._task: asyncio.Task[None] | None = None
-        self._breaking: asyncio.Task[None] | None = None  # a disconnect under way
         self.up = False
         self.why = ""  # of the last loss or failed try
         self.losses = 0  # how often it went down
@@ -59,21 +58,20 @@ class Link:
 
     def suspect(self, why: str) -> None:
         """The connection looks healthy and delivers nothing: break it, so that it is made anew."""
-        if self._connection is not None:
+        if self._ear is not None:
             log.warning("the Pub/Sub link is deaf (%s); connecting again", why)
-            self._breaking = asyncio.create_task(self._connection.disconnect(nowait=True))
+            self._ear.hang_up()
 
     async def _run(self) -> None:
         delay = FIRST_DELAY_S
         while True:
             try:
-                await self._subscribe()
+                ear = await self._subscribe()
                 delay = FIRST_DELAY_S
                 self.up = True
                 self._on_up()
-                await self._listen()
-            except (RedisError, OSError, Unavailable, AttributeError) as error:
-                # AttributeError: redis-py reads from a connection that `suspect` has just closed under it
+                await ear.listen()
+            except (RedisError, OSError, Unavailable) as error:
                 self._lost(str(error) or type(error).__name__)
             finally:
                 await self._close()
@@ -88,23 +86,10 @@ class Link:
             log.warning("the Pub/Sub link is down: %s", why)
             self._on_down(why)
 
-    async def _subscribe(self) -> None:
-        self._connection = await self._connector.connect(listening=True)
-        await self._connection.send_command("SUBSCRIBE", *self._channels)
-        for _ in self._channels:
-            await self._connection.read_response(disable_decoding=True, timeout=5.0)
-
-    async def _listen(self) -> None:
-        connection = self._connection
-        assert connection is not None
-        handled = 0
-        while True:
-            message = await connection.read_response(disable_decoding=True)
-            if isinstance(message, list) and message and message[0] == b"message":
-                self._handle(message[1].decode(), message[2])
-            handled += 1
-            if handled % TURN == 0:
-                await asyncio.sleep(0)
+    async def _subscribe(self) -> Ear:
+        self._ear = Ear(await self._connector.connect(listening=True), self._handle)
+        await self._ear.subscribe(self._channels, SUBSCRIBE_S)
+        return self._ear
 
     def _handle(self, channel: str, data: bytes) -> None:
         try:
@@ -113,6 +98,6 @@ class Link:
             log.exception("a message on %s was not understood", channel)
 
     async def _close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        ear, self._ear = self._ear, None
+        if ear is not None:
+            await ear.close()

@@ -1,4 +1,4 @@
-"""The Lua scripts: read from their files, each with the prelude in front."""
+"""The Lua scripts: read from their files, each with what they share in front."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "scripts"
+SHARED = ("_prelude", "_waiting", "_steps", "_trees", "_log")  # in this order: each uses what stands before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """The script in `scripts/<name>.lua`."""
-    source = (FOLDER / "_prelude.lua").read_bytes() + (FOLDER / f"{name}.lua").read_bytes()
+    source = b"".join((FOLDER / f"{part}.lua").read_bytes() for part in (*SHARED, name))
     return Script(name, source, hashlib.sha1(source, usedforsecurity=False).hexdigest())
 
 

@@ -5,10 +5,11 @@ the jobs of workers whose counter stands still. No wall clock decides about that
 """
 
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -18,6 +19,7 @@ from server.broker.connection import Connector, refusal
 from server.broker.keys import Keys
 from server.broker.record import pack, unpack
 from server.broker.script import script
+from server.broker.values import RECOVERY_BEATS
 from server.codec import MSGPACK
 from server.errors import Unavailable, WindsockError
 from server.settings import Settings
@@ -28,6 +30,7 @@ SWEEP = 100  # ended jobs forgotten by one script call
 EVICT = 1000  # ended jobs a beat gives up for memory
 RESCUE = 200  # jobs taken back by one script call
 LOOK_AT_MEMORY = 5  # beats
+ASK_AGAIN = 5  # beats until sentinels that did not answer are asked again
 MIN_WAIT_S = 0.005
 
 
@@ -45,6 +48,9 @@ class Beat:
     work: bool  # whether jobs wait that this worker could run
     full: bool  # whether Redis refuses writes for want of memory
     overdue: int  # ended jobs over age or count
+    felling: int = 0  # jobs with children that are still to be cancelled
+    asked: Sequence[bytes] = ()  # packed questions about jobs of this worker
+    ended: Mapping[tuple[str, str, str], int] = field(default_factory=dict)  # that no worker counts: queue, task, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,8 @@ class Ticker:
         self._client: redis.Redis | None = None
         self._stopping = threading.Event()
         self._beats = 0
+        self._seen = ("", 0)  # name and sequence number of the store at the last beat
+        self.on_asked: Callable[[bytes], tuple[str, int, bytes] | None] | None = None  # called in the thread
         self.rescued = 0  # jobs of lost processes taken back
         self._evict = False
         self._thread = threading.Thread(target=self._run, name="windsock-beat", daemon=True)
@@ -128,11 +136,14 @@ class Ticker:
             started = time.monotonic()
             wait_s = self._settings.beat_s
             try:
+                self._follow()
                 beat = self._tick()
                 if beat.due_ms is not None:
                     wait_s = min(wait_s, beat.due_ms / 1000)
                 self._on_beat(beat)
+                self._reply(beat)
                 self._rescue(beat)
+                self._fell(beat)
                 self._sweep(beat)
             except (RedisError, OSError, Unavailable) as error:
                 self._fail(error)
@@ -140,6 +151,12 @@ class Ticker:
                 log.exception("a beat failed")
             self._stopping.wait(max(MIN_WAIT_S, wait_s - (time.monotonic() - started)))
         self._close()
+
+    def _reply(self, beat: Beat) -> None:
+        """Answer for a loop that is blocked."""
+        for asked in beat.asked:
+            if self.on_asked is not None and (answer := self.on_asked(asked)) is not None:
+                self._call("answer", *answer)
 
     def _fail(self, error: Exception) -> None:
         self._close()
@@ -150,6 +167,19 @@ class Ticker:
             return
         if not self._stopping.is_set():
             self._on_lost(reason)
+
+    def _follow(self) -> None:
+        """Leave a server that is the primary no longer though it may believe so; all connections follow the beat.
+
+        Raises:
+            Unavailable: it was left; the next beat goes to the new one.
+        """
+        if self._client is None:
+            return
+        if not self._connector.silent or self._beats % ASK_AGAIN == 0:
+            self._connector.look()
+        if self._connector.astray(self._client):
+            raise Unavailable("the sentinels name another primary; going there")
 
     def _close(self) -> None:
         client, self._client = self._client, None
@@ -170,15 +200,19 @@ class Ticker:
             "tick",
             self._id,
             MSGPACK.encode(self._describe()),
-            self._id[-8:].lower(),
+            secrets.token_hex(4),
             settings.keep_ended_s,
             settings.keep_ended,
             PROMOTE,
             pack(self._service.queues),
             pack(self._service.tasks),
+            *self._seen,
+            int(RECOVERY_BEATS * settings.beat_s * 1000),
         )
         self._beats += 1
-        return _beat(unpack(reply))
+        beat = _beat(unpack(reply))
+        self._seen = (beat.store, beat.seq)
+        return beat
 
     def _rescue(self, beat: Beat) -> None:
         for process, counter in self._leases.look(beat.counters, time.monotonic()):
@@ -193,6 +227,11 @@ class Ticker:
                     break
             else:
                 log.warning("worker %s is lost; %d of its jobs were taken back", process, total)
+
+    def _fell(self, beat: Beat) -> None:
+        left, enough = beat.felling, time.monotonic() + self._settings.beat_s / 4
+        while left and time.monotonic() < enough and not self._stopping.is_set():
+            left = self._call("fell")
 
     def _sweep(self, beat: Beat) -> None:
         if self._beats % LOOK_AT_MEMORY == 1:
@@ -214,7 +253,7 @@ class Ticker:
 
 
 def _beat(reply: Sequence[Any]) -> Beat:
-    store, seq, beats, due, cancels, leased, enlisted, work, full, overdue = reply
+    store, seq, beats, due, cancels, leased, enlisted, work, full, overdue, felling, asked, uncounted = reply
     return Beat(
         store=store.decode(),
         seq=seq,
@@ -226,4 +265,12 @@ def _beat(reply: Sequence[Any]) -> Beat:
         work=work,
         full=full,
         overdue=overdue,
+        felling=felling,
+        asked=asked,
+        ended={_names(uncounted[i]): int(uncounted[i + 1]) for i in range(0, len(uncounted), 2)},
     )
+
+
+def _names(field: bytes) -> tuple[str, str, str]:
+    queue, task, state = field.decode().split("/")
+    return queue, task, state

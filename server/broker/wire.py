@@ -14,20 +14,20 @@ from redis.asyncio.connection import AbstractConnection
 
 Argument = bytes | str | int | float
 ReplyError = hiredis.ReplyError
-_pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: of one
+pack_command: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]  # stub: of one
 
 
 class Wire(asyncio.Protocol):
     """One batch at a time: `exchange` sends it and answers with its replies, errors among them as values."""
 
     def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
-        self._connection = connection  # its end would close the transport under us
+        self.connection = connection  # its end would close the transport under us
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader()
         self._replies: list[Any] = []
         self._wanted = 0
-        self._answer: asyncio.Future[list[Any]] | None = None
+        self._done: Callable[[list[Any] | Exception], None] | None = None  # who waits for them
         self._timer: asyncio.TimerHandle | None = None
         self.lost: Exception | None = None  # why nothing can be sent any more
         writer = connection._writer  # redis-py gives no other way to its transport
@@ -41,34 +41,43 @@ class Wire(asyncio.Protocol):
         Raises (through the future):
             ConnectionError, TimeoutError: it broke, or no answer came in time. It is of no use any more.
         """
-        packed = b"".join([_pack(command) for command in commands])
         answer: asyncio.Future[list[Any]] = self._loop.create_future()
+
+        def done(outcome: list[Any] | Exception) -> None:
+            if answer.done():
+                return
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        self.send(commands, done)
+        return answer
+
+    def send(self, commands: Sequence[tuple[Argument, ...]], done: Callable[[list[Any] | Exception], None]) -> None:
+        """The same without a future, which costs a turn of the loop: `done` gets the replies, or why there are none."""
+        packed = b"".join([pack_command(command) for command in commands])
         if self.lost is not None:
-            answer.set_exception(self.lost)
-            return answer
-        self._answer, self._wanted, self._replies = answer, len(commands), []
+            done(self.lost)
+            return
+        self._done, self._wanted, self._replies = done, len(commands), []
         self._timer = self._loop.call_later(self._timeout_s, self._late)
         self._transport.write(packed)
-        return answer
 
     def data_received(self, data: bytes) -> None:
         """Replies, or parts of them."""
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             self._replies.append(reply)
-        if self._answer is not None and len(self._replies) >= self._wanted:
+        if self._done is not None and len(self._replies) >= self._wanted:
             self._settle(self._replies)
 
-    def _settle(self, outcome: "list[Any] | Exception") -> None:
-        answer, self._answer = self._answer, None
+    def _settle(self, outcome: list[Any] | Exception) -> None:
+        done, self._done = self._done, None
         if self._timer is not None:
             self._timer.cancel()
-        if answer is None or answer.done():
-            return
-        if isinstance(outcome, Exception):
-            answer.set_exception(outcome)
-        else:
-            answer.set_result(outcome)
+        if done is not None:
+            done(outcome)
 
     def _late(self) -> None:
         self._break(TimeoutError(f"no answer within {self._timeout_s:g} s"))
@@ -86,4 +95,4 @@ class Wire(asyncio.Protocol):
     async def close(self) -> None:
         """Hang up."""
         self._break(ConnectionError("closed"))
-        await self._connection.disconnect(nowait=True)
+        await self.connection.disconnect(nowait=True)

@@ -1,64 +1,32 @@
-// One line of the feed. It is made once and then changed in place.
+// One row of the list.
 
-import { fullTime, plural, progressText, timing } from "../format.js";
-import { hasEnded } from "../store.js";
-import { el, setAttribute, setHidden, setText } from "./dom.js";
-import { ProgressBar, StateBadge } from "./state.js";
+import { fullTime, shortId, timing } from "../format.js";
+import { jobHref } from "../route.js";
+import { Component, html } from "./html.js";
+import { Badge, Bar, Pace, progressWords } from "./parts.js";
 
-export class Row {
-  constructor(job) {
-    this.id = job.id;
-    this.badge = new StateBadge();
-    this.bar = new ProgressBar();
-    this.link = el("a.row-link", {}, job.task);
-    this.attempt = el("span.attempt");
-    this.name = el("span.row-id", { title: job.id }, shortId(job.id));
-    this.note = el("span.row-note");
-    this.first = el("span");
-    this.second = el("time.row-when");
-    this.node = el("li.row", {},
-      el("div.row-state", {}, this.badge.node),
-      el("div.row-task", {}, el("div.row-title", {}, this.link, this.attempt), this.name),
-      el("div.row-progress", {}, this.bar.node, this.note),
-      el("div.row-time", {}, this.first, this.second));
+/** Drawn anew only when its job changed, or the second did. */
+export class Row extends Component {
+  shouldComponentUpdate(next) {
+    const { job, index, now, chosen } = this.props;
+    return job !== next.job || index !== next.index || chosen !== next.chosen || Math.floor(now / 1000) !== Math.floor(next.now / 1000);
   }
 
-  show(job, now, href, selected) {
-    if (this.job !== job) this.#showJob(job);
-    this.#showTime(job, now);
-    setAttribute(this.link, "href", href);
-    setAttribute(this.link, "aria-current", selected ? "true" : null);
-  }
-
-  #showJob(job) {
-    this.job = job;
-    setAttribute(this.node, "data-state", job.state);
-    this.badge.show(job.state);
-    this.bar.show(job);
-    setAttribute(this.node, "data-ended", hasEnded(job));
-    setText(this.attempt, `attempt ${job.attempt}`);
-    setHidden(this.attempt, job.attempt <= 1);
-    setText(this.name, [shortId(job.id), ...job.tags].join(" · "));
-    setText(this.note, noteText(job));
-    setAttribute(this.note, "title", this.note.textContent);
-  }
-
-  #showTime(job, now) {
+  render({ job, index, now, chosen, choose }) {
     const { first, second } = timing(job, now);
+    const { done, ahead, warnings } = progressWords(job, now);
     const at = job.finished_at ?? job.started_at ?? job.created_at;
-    setText(this.first, first);
-    setText(this.second, second);
-    setAttribute(this.second, "datetime", new Date(at).toISOString());
-    setAttribute(this.second, "title", fullTime(at));
+    return html`<tr class="row" data-id=${job.id} data-state=${job.state} aria-rowindex=${index + 2} data-chosen=${chosen ? "" : undefined}>
+      <td class="cell-select"><input type="checkbox" checked=${chosen} aria-label=${`Select ${job.task} ${shortId(job.id)}`}
+        onClick=${(event) => choose(job.id, event.shiftKey)} /></td>
+      <td class="cell-job"><div class="row-title"><a class="cover" id=${`row-${job.id}`} href=${jobHref(job.id)}>${job.task}</a>
+          ${job.attempt > 1 && html`<span class="chip">attempt ${job.attempt}</span>`}
+          ${job.children?.total > 0 && html`<span class="chip">${job.children.ended}/${job.children.total} children</span>`}</div>
+        <div class="row-id" title=${[job.id, ...job.tags].join(" · ")}><code>${shortId(job.id)}</code>${job.tags.map((tag) => html`<span class="tag" key=${tag}>${tag}</span>`)}</div></td>
+      <td class="cell-state"><${Badge} state=${job.state} /><${Pace} job=${job} /></td>
+      <td class="cell-progress"><${Bar} job=${job} />
+        <div class="row-words"><span class="cut" title=${done}>${done}</span>${warnings && html`<span class="warned">${warnings}</span>`}<span class="ahead">${ahead}</span></div></td>
+      <td class="cell-time"><span class="took">${first}</span><time dateTime=${new Date(at).toISOString()} title=${fullTime(at)}>${second}</time></td>
+    </tr>`;
   }
-}
-
-function noteText(job) {
-  const warnings = job.warnings?.length ? plural(job.warnings.length, "warning") : "";
-  return [progressText(job.progress), warnings].filter(Boolean).join(" · ");
-}
-
-// Ids begin with their time; the end tells two of them apart.
-function shortId(id) {
-  return id.length > 10 ? `…${id.slice(-8)}` : id;
 }

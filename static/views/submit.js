@@ -1,139 +1,129 @@
-// The form that submits a job. Its fields are made from the task's JSON Schema.
+// The form that submits a job, made from the task's JSON Schema; and the same submit as a command.
 
-import { OPTIONS, fieldOfError, fieldsOf, readFields } from "../schema.js";
-import { el, setAttribute, setHidden, setText } from "./dom.js";
-import { FieldView } from "./field.js";
+import { getJob } from "../api.js";
+import { OPTIONS, fieldsOf } from "../shape.js";
+import { blankFields, fill, placeErrors, placesOf, readFields } from "../entry.js";
+import { ago } from "../format.js";
+import { addRecent, recentOf } from "../prefs.js";
+import { submitHref } from "../route.js";
+import { CommandLines } from "./commands.js";
+import { Fields } from "./fields.js";
+import { html, useEffect, useRef, useState } from "./html.js";
+import { Empty } from "./parts.js";
 
-export class SubmitView {
-  #tasks = null;
-  #task = null;
-  #typed = new Map(); // task name -> what was typed, so that looking at another task loses nothing
-  #views = [];
+const OPTION_FIELDS = fieldsOf(OPTIONS);
+const drafts = new Map(); // task -> what was typed, so that looking at something else loses nothing
 
-  constructor(page, { submit, close }) {
-    this.root = page.querySelector("#submit");
-    this.submitJob = submit;
-    this.select = el("select", { id: "submit-task", onchange: () => this.#choose(this.select.value) });
-    this.summary = el("p.summary");
-    this.fields = el("div.fields");
-    this.options = fieldsOf(OPTIONS).map((field) => new FieldView(field, "option"));
-    this.failure = el("p.form-error", { role: "alert", hidden: true });
-    this.button = el("button.button.primary", { type: "submit" }, "Submit");
-    this.form = this.#form();
-    this.nothing = el("p.help", {}, "Loading the tasks …");
-    this.title = el("h2", { id: "submit-title", tabindex: "-1" }, "Submit a job");
-    const back = el("button.button.quiet.phone-only", { type: "button", onclick: close }, "Back");
-    this.root.append(el("div.card-head", {}, this.title, back), this.nothing, this.form);
-  }
+export default function Submit({ page }) {
+  const { tasks, tasksError } = page.store;
+  const { from } = page.route;
+  const [origin, problem] = useOrigin(from);
+  const head = html`<div class="view-head"><h1 tabindex="-1">${from ? "Edit and run again" : "Submit a job"}</h1></div>`;
+  if (!tasks || (from && origin === null && !problem)) return html`${head}<p class="loading card" role="status">${tasksError ? `The tasks could not be loaded: ${tasksError}` : "Loading …"}</p>`;
+  if (tasks.length === 0) return html`${head}<section class="card"><${Empty} title="No tasks are loaded"><p>Start the server with <code>--tasks FILE</code>.</p><//></section>`;
+  const name = origin?.task ?? page.route.task;
+  const task = tasks.find((one) => one.name === name) ?? tasks[0];
+  return html`${head}
+    ${problem && html`<p class="notice" role="alert">The job to start from cannot be read: ${problem}</p>`}
+    ${origin && task.name !== origin.task && html`<p class="notice" role="alert">The task ${origin.task} is not loaded here.</p>`}
+    <${Form} key=${`${task.name} ${origin?.id ?? ""}`} page=${page} task=${task} tasks=${tasks} origin=${origin?.task === task.name ? origin : null} />`;
+}
 
-  #form() {
-    return el("form.submit-form", { novalidate: true, onsubmit: (event) => this.#onSubmit(event) },
-      el("div.field", {}, el("label", { for: "submit-task" }, "Task"), this.select, this.summary),
-      this.fields,
-      el("details.more", {}, el("summary", {}, "More options"), ...this.options.map((view) => view.node)),
-      this.failure,
-      this.button);
-  }
+// The job whose values the form begins with.
+function useOrigin(id) {
+  const [state, setState] = useState({ id: null, job: null, problem: "" });
+  useEffect(() => {
+    let here = true;
+    if (id) getJob(id).then((job) => here && setState({ id, job, problem: "" }), (error) => here && setState({ id, job: null, problem: error.message }));
+    return () => (here = false);
+  }, [id]);
+  return state.id === id && id ? [state.job, state.problem] : [null, ""];
+}
 
-  render({ store, route, narrow }) {
-    setHidden(this.root, route.job !== null || (narrow && !route.submit));
-    setHidden(this.form, !store.tasks?.length);
-    setHidden(this.nothing, Boolean(store.tasks?.length));
-    setText(this.nothing, emptyText(store));
-    if (store.tasks && store.tasks !== this.#tasks) this.#showTasks(store.tasks);
-  }
-
-  focus() {
-    this.title.focus();
-  }
-
-  #showTasks(tasks) {
-    const same = JSON.stringify(tasks) === JSON.stringify(this.#tasks);
-    this.#tasks = tasks;
-    if (same || tasks.length === 0) return;
-    this.select.replaceChildren(...tasks.map(({ name }) => el("option", { value: name }, name)));
-    const keep = tasks.some(({ name }) => name === this.#task?.name);
-    this.#choose(keep ? this.#task.name : tasks[0].name);
-  }
-
-  #choose(name) {
-    if (this.#task) this.#typed.set(this.#task.name, this.#raw(this.#views));
-    this.#task = this.#tasks.find((task) => task.name === name);
-    this.select.value = name;
-    setText(this.summary, this.#task.summary ?? "");
-    this.#views = fieldsOf(this.#task.arguments).map((field) => new FieldView(field, "arg"));
-    this.fields.replaceChildren(...this.#views.map((view) => view.node));
-    const typed = this.#typed.get(name) ?? {};
-    for (const view of this.#views) if (view.field.name in typed) view.raw = typed[view.field.name];
-    this.#showErrors([]);
-  }
-
-  #raw(views) {
-    return Object.fromEntries(views.map((view) => [view.field.name, view.raw]));
-  }
-
-  #read() {
-    const args = readFields(this.#views.map((view) => view.field), this.#raw(this.#views));
-    const options = readFields(this.options.map((view) => view.field), this.#raw(this.options), "");
-    return { body: { task: this.#task.name, args: args.args, ...options.args }, errors: [...args.errors, ...options.errors] };
-  }
-
-  async #onSubmit(event) {
+function Form({ page, task, tasks, origin }) {
+  const fields = fieldsOf(task.arguments);
+  const form = useRef(null);
+  const [typed, setTyped] = useState(() => beginning(task, fields, origin));
+  const [options, setOptions] = useState(() => blankFields({ fields: OPTION_FIELDS }));
+  const [errors, setErrors] = useState({ at: new Map(), rest: [] });
+  const [busy, setBusy] = useState(false);
+  const [open, setOpen] = useState(false);
+  useEffect(() => void drafts.set(task.name, typed), [typed]);
+  const wanted = read(task, fields, typed, options);
+  const show = (list) => {
+    const placed = placeErrors(list, new Set([...placesOf(fields, typed), ...placesOf(OPTION_FIELDS, options, "")]));
+    if (OPTION_FIELDS.some(({ name }) => [...placed.at.keys()].some((place) => place.split(".")[0] === name))) setOpen(true);
+    setErrors(placed);
+    if (list.length > 0) setTimeout(() => form.current?.querySelector("[aria-invalid=true], .form-error")?.focus(), 0);
+  };
+  const submit = async (event) => {
     event.preventDefault();
-    const { body, errors } = this.#read();
-    this.#showErrors(errors);
-    if (errors.length > 0) return;
-    setAttribute(this.button, "disabled", true); // a second press would be a second job
+    show(wanted.errors);
+    if (wanted.errors.length > 0 || busy) return;
+    setBusy(true); // a second press would be a second job
     try {
-      await this.submitJob(body);
+      await page.actions.submit(wanted.body);
+      addRecent(task.name, wanted.body.args, Date.now());
+      drafts.delete(task.name);
     } catch (problem) {
-      this.#showErrors(problem.errors ?? [], failureText(problem));
-    } finally {
-      setAttribute(this.button, "disabled", null);
+      show(problem.errors?.length > 0 ? problem.errors : [{ field: "", message: failureText(problem) }]);
     }
-  }
-
-  // Each message at its field; what belongs to none is said above the button.
-  #showErrors(errors, failure = "") {
-    const views = [...this.#views, ...this.options];
-    for (const view of views) view.showError("");
-    const others = errors.filter((error) => !this.#showAtField(error)).map(({ field, message }) => `${field}: ${message}`);
-    const placed = errors.length > others.length;
-    const text = others.length > 0 ? others.join("\n") : placed ? "" : failure;
-    setText(this.failure, text);
-    setHidden(this.failure, text === "");
-    views.find((view) => view.error.textContent !== "")?.control.focus();
-  }
-
-  #showAtField(error) {
-    const view = this.#viewOf(error);
-    if (!view) return false;
-    view.showError(messageAt(error, view.field));
-    if (this.options.includes(view)) this.form.querySelector("details").open = true;
-    return true;
-  }
-
-  #viewOf(error) {
-    const own = fieldOfError(error, this.#views.map((view) => view.field));
-    if (own) return this.#views.find((view) => view.field.name === own);
-    const option = fieldOfError(error, this.options.map((view) => view.field), "");
-    return this.options.find((view) => view.field.name === option);
-  }
+    setBusy(false);
+  };
+  return html`<div class="submit-columns">
+    <form class="card submit-form" ref=${form} noValidate onSubmit=${submit} aria-label="Submit a job">
+      <${TaskChoice} page=${page} task=${task} tasks=${tasks} />
+      <${Recent} task=${task} fields=${fields} now=${page.now} use=${(args) => setTyped(fill({ kind: "object", fields }, args))} />
+      <${Fields} fields=${fields} typed=${typed} change=${setTyped} prefix="args." errors=${errors.at} />
+      ${fields.length === 0 && html`<p class="dim">This task takes no arguments.</p>`}
+      <details class="more" open=${open} onToggle=${(event) => setOpen(event.target.open)}><summary>More options</summary>
+        <${Fields} fields=${OPTION_FIELDS} typed=${options} change=${setOptions} prefix="" errors=${errors.at} />
+      </details>
+      ${errors.rest.length > 0 && html`<p class="form-error" role="alert" tabindex="-1">${errors.rest.join("\n")}</p>`}
+      <div class="submit-line"><button type="submit" class="button primary" disabled=${busy}>${busy ? "Submitting …" : "Submit"}</button></div>
+    </form>
+    <${CommandLines} body=${wanted.body} actions=${page.actions} valid=${wanted.errors.length === 0} />
+  </div>`;
 }
 
-function emptyText({ tasks, tasksError }) {
-  if (tasks) return "No tasks are loaded. Start the server with --tasks FILE.";
-  return tasksError ? `The tasks could not be loaded: ${tasksError}` : "Loading the tasks …";
+function beginning(task, fields, origin) {
+  if (origin) return fill({ kind: "object", fields }, origin.args ?? {});
+  return drafts.get(task.name) ?? blankFields({ fields });
 }
 
-// "args.urls.0" is the first line of its field, "args.options.depth" a key inside it.
-function messageAt({ field, message }, { name, kind }) {
-  const inside = field.split(`${name}.`)[1];
-  if (!inside) return message;
-  return kind === "lines" && /^\d+$/.test(inside) ? `line ${Number(inside) + 1}: ${message}` : `${inside}: ${message}`;
+function read(task, fields, typed, options) {
+  const args = readFields(fields, typed);
+  const more = readFields(OPTION_FIELDS, options, "");
+  return { body: { task: task.name, args: args.args, ...more.args }, errors: [...args.errors, ...more.errors] };
+}
+
+function TaskChoice({ page, task, tasks }) {
+  return html`<div class="field"><label for="submit-task">Task</label>
+    <select id="submit-task" value=${task.name} onChange=${(event) => page.actions.go(submitHref({ task: event.target.value }))}>
+      ${tasks.map(({ name }) => html`<option key=${name} value=${name}>${name}</option>`)}</select>
+    ${task.summary && html`<p class="help">${task.summary}</p>`}</div>`;
+}
+
+function Recent({ task, use, now }) {
+  const recent = recentOf(task.name);
+  if (recent.length === 0) return null;
+  const choose = (event) => {
+    const one = recent[Number(event.target.value)];
+    event.target.value = "";
+    if (one) use(one.args);
+  };
+  return html`<div class="field recent"><label for="submit-recent">Recent values</label>
+    <select id="submit-recent" onChange=${choose}><option value="">choose …</option>
+      ${recent.map(({ at, args }, index) => html`<option key=${at} value=${index}>${`${ago(now - at)}: ${brief(args)}`}</option>`)}</select></div>`;
+}
+
+function brief(args) {
+  const text = Object.entries(args).map(([name, value]) => `${name} = ${typeof value === "string" ? value : JSON.stringify(value)}`).join(", ");
+  return text.length > 80 ? `${text.slice(0, 80)} …` : text || "no arguments";
 }
 
 function failureText(problem) {
-  if (problem.status === 0) return `${problem.message} See whether the job is in the feed before you submit it again.`;
+  if (problem.status === 0) return `${problem.message} See whether the job is in the list before you submit it again.`;
   return problem.message;
 }
+

@@ -87,6 +87,42 @@ async def _drain(child: Child) -> str:
     return f"{child.name} (status {status})"
 
 
+async def kill_in_a_loop(house: House, rng: random.Random) -> str:
+    """kill -9 of nodes, workers and Redis, one after the other, each started again at once; nobody waits for it."""
+    killed = []
+    for _ in range(rng.randint(3, 4)):  # fewer than the attempts that a job may lose
+        child = rng.choice([*house.ours, house.redis])
+        child.kill()
+        await asyncio.sleep(rng.uniform(0, 0.1))
+        if child is house.redis:
+            await house.start_redis()
+        else:
+            child.start()
+        await asyncio.sleep(rng.uniform(0, 0.6))
+        killed.append(child.name)
+    await house.all_ready()
+    return ", ".join(killed)
+
+
+async def restore_older(house: House, rng: random.Random) -> str:
+    """kill -9 of Redis, and back with what it had some time ago."""
+    house.keep_data()
+    age_s = rng.uniform(0.05, 1.2)
+    await asyncio.sleep(age_s)
+    house.lose_data(back_to_copy=True)
+    await house.start_redis()
+    return f"{age_s:.2f} s older"
+
+
+async def restore_none(house: House, rng: random.Random) -> str:
+    """kill -9 of Redis, and back with nothing."""
+    await asyncio.sleep(rng.uniform(0, 0.8))
+    house.lose_data(back_to_copy=False)
+    await asyncio.sleep(rng.choice([0, 0.5]) * rng.random())
+    await house.start_redis()
+    return "empty"
+
+
 async def kill_pubsub(house: House, rng: random.Random) -> str:
     """CLIENT KILL TYPE pubsub: the links of all processes, and nothing else."""
     times = rng.randint(1, 3)
@@ -183,6 +219,7 @@ _SPOILS = {
     "delay": _delay,
     "throttle": _throttle,
 }
+FORGETFUL = ("restore_older", "restore_none")  # what nobody holds is lost: waiting jobs, and their ends
 FAULTS: dict[str, Fault] = {
     **{
         fault.__name__: fault
@@ -191,7 +228,10 @@ FAULTS: dict[str, Fault] = {
             kill_worker,
             kill_worker_unheard,
             kill_redis,
+            kill_in_a_loop,
             kill_pubsub,
+            restore_older,
+            restore_none,
             freeze_worker,
             freeze_node,
             drain_worker,

@@ -7,6 +7,7 @@ import asyncio
 import ctypes
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,7 +37,7 @@ SETTINGS = {
     "PING_TIMEOUT_S": "2",
     "REDIS_TIMEOUT_S": "1",
     "SLOTS": "25",
-    "KEEP_ENDED": "400",
+    "KEEP_ENDED": "2500",  # a store that lost its data is told again the ends of a minute, of many rounds
     "COMMANDS_PER_S": "1000",
     "COMMANDS_BURST": "1000",
 }
@@ -61,12 +62,14 @@ class Child:
         self.lives = 0
         self._folder = folder
         self._ready = ready
+        self._told = ""  # what this life said when it was ready
 
     def start(self) -> None:
         """Not waited for."""
         self.lives += 1
+        self._told = ""
         self.said = self._folder / f"{self.name}.{self.lives}.log"
-        with self.said.open("wb") as out:
+        with self.said.open("ab") as out:  # appended to: it is emptied while the process writes
             self.popen = subprocess.Popen(
                 self.words,
                 cwd=self._folder,
@@ -81,13 +84,15 @@ class Child:
     async def ready(self) -> str:
         """What its ready line says at its end."""
         async with asyncio.timeout(START_S):
-            while True:
+            while not self._told:
                 found = re.search(self._ready, self.said.read_text(errors="replace"), re.MULTILINE)
                 if found:
-                    return found.group(1)
+                    self._told = found.group(1)
+                    break
                 if self.popen is None or self.popen.poll() is not None:
                     raise RuntimeError(f"{self.name} ended: {self.said.read_text(errors='replace')[-2000:]}")
                 await asyncio.sleep(0.02)
+        return self._told
 
     @property
     def pid(self) -> int:
@@ -138,6 +143,7 @@ class House:
         self.http: aiohttp.ClientSession
         self.store: aioredis.Redis
         self._looked: dict[Path, int] = {}  # how far the files of what was said were read
+        self._data, self._copy = folder / "data", folder / "copy"  # of Redis
 
     @property
     def ours(self) -> Sequence[Child]:
@@ -146,7 +152,10 @@ class House:
 
     async def start(self) -> "House":
         """All of it; ready."""
-        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
+        fresh = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=2
+        )  # never one that the server is about to close as idle
+        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5), connector=fresh)
         self.store = aioredis.Redis(port=self.redis_port, socket_timeout=3)
         self.redis.words = self._redis_words()
         self.redis.env = dict(os.environ)
@@ -166,7 +175,8 @@ class House:
     def _redis_words(self) -> list[str]:
         words = f"--port {self.redis_port} --bind 127.0.0.1 --appendonly yes --appendfsync everysec"
         words += " --auto-aof-rewrite-min-size 16mb"
-        return [redis_program(), *words.split(), "--save", "", "--dir", str(self.folder)]
+        self._data.mkdir()
+        return [redis_program(), *words.split(), "--save", "", "--dir", str(self._data)]
 
     def _env(self, child: Child) -> dict[str, str]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("WINDSOCK_")}
@@ -179,6 +189,20 @@ class House:
             "VERBOSE": "1",
         }
         return env | {f"WINDSOCK_{name}": value for name, value in given.items()}
+
+    def keep_data(self) -> None:
+        """A copy of what Redis has written by now."""
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._data, self._copy, ignore=shutil.ignore_patterns("temp-*"))
+
+    def lose_data(self, *, back_to_copy: bool) -> None:
+        """kill -9 of Redis; its data are those of the copy, or none."""
+        self.redis.kill()
+        shutil.rmtree(self._data)
+        if back_to_copy:
+            self._copy.rename(self._data)
+        else:
+            self._data.mkdir()
 
     async def start_redis(self) -> None:
         """On the data it has, until it answers."""
@@ -209,9 +233,9 @@ class House:
                             return
                 await asyncio.sleep(0.03)
 
-    def stream_url(self, name: str) -> str:
-        """Of a node's WebSocket, through its proxy."""
-        return f"ws://127.0.0.1:{self.to_node[name].port}/api/stream"
+    def proxied_url(self, name: str) -> str:
+        """Of a node, through its proxy."""
+        return f"http://127.0.0.1:{self.to_node[name].port}"
 
     async def ask(self, node: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """One request to a node, not through its proxy: status and decoded body."""
@@ -228,6 +252,23 @@ class House:
             self._looked[path] = self._looked.get(path, 0) + len(text)
             found += [f"{path.name}: {line.decode()}" for line in text.splitlines() if _FAULT.search(line)]
         return found
+
+    def put_by(self, folder: Path) -> None:
+        """Keep what the processes have said since the last sweep, for who wants to know why a round failed."""
+        folder.mkdir(parents=True)
+        for path in self.folder.glob("*.log"):
+            shutil.copy(path, folder)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Drop what the processes have said: it was looked through, and a long run would fill the disk with it."""
+        living = {child.said for child in (*self.ours, self.redis)}
+        for path in self.folder.glob("*.log"):
+            if path in living:
+                os.truncate(path, 0)
+            else:
+                path.unlink()
+        self._looked.clear()
 
     async def stop(self) -> None:
         """Nothing is left."""

@@ -38,13 +38,15 @@ class Heard:
     ahead: bool = False  # of the node that it is connected to now
     resumes: int = 0
     resets: int = 0
+    unknown: bool = False  # the server has no such job: the store lost it
 
 
 class Ledger:
     """Takes in frames of jobs and checks them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, forgets: bool = False) -> None:
         self.name = name
+        self.forgets = forgets  # the store loses data in this round: resets are due, and jobs may be unknown
         self.jobs: dict[str, Heard] = {}
         self.problems: list[str] = []
         self.stale = False  # said on the connection that is open
@@ -58,6 +60,9 @@ class Ledger:
     def take(self, heard: Heard, frame: Frame) -> None:
         """One frame of this job."""
         kind = frame["type"]
+        if self.forgets and frame.get("code") == "not_found":
+            heard.phase, heard.unknown = "ended", True
+            return
         again = frame.get("how") == "reset" and heard.phase != "ended"  # may come in mid-stream
         if not again and (heard.phase == "ended" or (kind == "snapshot") is not (heard.phase == "opening")):
             self.problem("order", heard, f"{kind} in phase {heard.phase}", frame)
@@ -76,6 +81,8 @@ class Ledger:
         if frame["type"] == "snapshot":
             heard.ahead = job["attempt"] < heard.attempt or int(job["cursor"].split(".")[1]) < heard.version
         back = "behind" if heard.ahead else "version back"
+        if heard.ahead and self.forgets:
+            return  # the store itself has gone back
         # The cursor of a snapshot of an ended job stands one below the end, which is still to come.
         version = int(job["cursor"].split(".")[1])
         if version < heard.version or (strict and version == heard.version):
@@ -94,7 +101,7 @@ class Ledger:
             heard.resets += 1
             heard.position = frame["log_from"] - 1
             heard.entries = {offset: entry for offset, entry in heard.entries.items() if offset <= heard.position}
-        if frame["how"] != wanted:
+        if frame["how"] != wanted and not (self.forgets and frame["how"] == "reset"):
             self.problem("reset", heard, f"a snapshot that is not {wanted} (held {heard.cursor})", frame)
         heard.resumes += frame["how"] == "resumed"
         self._state(heard, frame, strict=False)
@@ -131,7 +138,8 @@ class Ledger:
         heard.ends.append(frame)
         if len(heard.ends) > 1 or frame["job"]["state"] not in ENDED:
             self.problem("end twice", heard, f"end {len(heard.ends)}, state {frame['job']['state']}", frame)
-        if frame["last"] != heard.position:
+        lost = self.forgets and frame["job"]["started_at"] is None  # set back to waiting, and cancelled there
+        if frame["last"] != heard.position and not lost:
             self.problem("hole", heard, "the end came before the log was told", frame)
         self._state(heard, frame, strict=True)
 
@@ -158,8 +166,8 @@ class Feed:
 class Reader:
     """One client over all its connections."""
 
-    def __init__(self, name: str, codec: str, url: Callable[[], str], tag: str, rng: random.Random) -> None:
-        self.ledger = Ledger(name)
+    def __init__(self, ledger: Ledger, codec: str, url: Callable[[], str], tag: str, rng: random.Random) -> None:
+        self.ledger = ledger
         self.feed = Feed()
         self.losses = 0
         self.hop_s: float | None = None  # it hangs up by itself after about so long, again and again
@@ -196,7 +204,7 @@ class Reader:
     @property
     def owed(self) -> list[Heard]:
         """Jobs whose end it does not know."""
-        return [heard for heard in self._wanted if not heard.ends]
+        return [heard for heard in self._wanted if not heard.ends and not heard.unknown]
 
     def _subscribe(self, heard: Heard) -> Frame:
         number = len(self._numbers) + 1
@@ -221,7 +229,11 @@ class Reader:
         self._numbers, self.ledger.stale = {}, False
         timeout = aiohttp.ClientWSTimeout(ws_close=0.05)
         connecting = session.ws_connect(
-            self._url(), protocols=[f"windsock.v1.{self._codec}"], timeout=timeout, max_msg_size=0, compress=0
+            f"{self._url()}/api/stream",
+            protocols=[f"windsock.v1.{self._codec}"],
+            timeout=timeout,
+            max_msg_size=0,
+            compress=0,
         )
         async with asyncio.timeout(OPEN_S):
             self._socket = socket = await connecting

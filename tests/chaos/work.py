@@ -43,6 +43,20 @@ def lines_in_thread(count: int, pause_s: float, progress: Progress) -> dict[str,
 
 
 @task
+async def lines_of_family(count: int, pause_s: float, progress: Progress, children: int = 3) -> dict[str, Any]:
+    """The same, and in the middle of it waits for children that write theirs."""
+    for number in range(1, count + 1):
+        _say(progress, number, count, 0)
+        await asyncio.sleep(pause_s)
+        if number == count // 2:
+            for _ in range(children):
+                progress.spawn("lines", max_attempts=10, count=10, pause_s=pause_s)
+            told = await progress.gather()
+            assert [one["lines"] for one in told] == [10] * children, told
+    return _told(progress, count, 0)
+
+
+@task
 async def chatter(count: int, pause_s: float, progress: Progress, log: bool = True) -> int:
     """Speaks again and again and says when: the time, nanoseconds since the epoch, as the bar and as a log line."""
     for _ in range(count):

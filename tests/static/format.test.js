@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ago, bytes, connectionText, duration, elapsed, endsText, fraction, gapText, progressText, timing } from "../../static/format.js";
+import {
+  ago, bytes, connectionText, duration, elapsed, endsText, gapText, leftText, ms, paceText, plural, progressText, rateText, roughly, scaleText, short, stepText, timing,
+} from "../../static/format.js";
 
 test("progress is written as far as it is known", () => {
   assert.equal(progressText({ done: 37, total: 120, unit: "images", note: "cat.png" }), "37 / 120 images · cat.png");
@@ -9,14 +11,6 @@ test("progress is written as far as it is known", () => {
   assert.equal(progressText({ done: 0, total: 0, unit: "" }), "0 / 0");
   assert.equal(progressText({ done: 31_234_567, total: 73_400_320, unit: "bytes" }), "31.2 MB / 73.4 MB");
   assert.equal(progressText(null), "");
-});
-
-test("a fraction stays between 0 and 1, and is unknown without a total", () => {
-  assert.equal(fraction({ done: 5, total: 10 }), 0.5);
-  assert.equal(fraction({ done: 15, total: 10 }), 1);
-  assert.equal(fraction({ done: -1, total: 10 }), 0);
-  assert.equal(fraction({ done: 1n, total: 2n }), 0.5);
-  for (const progress of [null, { done: 5, total: null }, { done: 0, total: 0 }]) assert.equal(fraction(progress), null);
 });
 
 test("durations read well at every size", () => {
@@ -60,4 +54,63 @@ test("the connection speaks in words", () => {
   assert.match(connectionText(status, "redis").detail, /lost Redis/);
   assert.match(connectionText({ ...status, phase: "offline" }, null).word, /^offline since \d\d:\d\d, trying again$/);
   assert.match(connectionText({ ...status, phase: "refused", code: 4003, reason: "no" }, null).detail, /4003 no/);
+});
+
+test("a rate is written in the unit of the task, slow ones by the minute or the hour", () => {
+  assert.equal(rateText({ rate: 12.44, unit: "images" }), "12 images/s");
+  assert.equal(rateText({ rate: 1.234, unit: "images" }), "1.2 images/s");
+  assert.equal(rateText({ rate: 0.05, unit: "pages" }), "3 pages/min");
+  assert.equal(rateText({ rate: 1_240_000, unit: "bytes" }), "1.24 MB/s");
+  assert.equal(rateText({ rate: 8 }), "8/s");
+  assert.equal(rateText({ rate: 0.004, unit: "pages" }), "14 pages/h");
+  for (const progress of [{}, { rate: 0 }, { rate: null }, { rate: 0.0001 }]) assert.equal(rateText(progress), "");
+});
+
+test("a job that stands still has no rate", () => {
+  const job = { state: "running", progress: { rate: 3, unit: "pages" } };
+  assert.equal(paceText(job), "3 pages/s");
+  assert.equal(paceText({ ...job, pace: "stalled" }), "");
+  assert.equal(paceText({ state: "running", progress: null }), "");
+});
+
+test("what is left counts down between two reports, and is a range where nobody can know better", () => {
+  const job = (eta_s, low, high, more = {}) => ({ state: "running", updated_at: 0, progress: { eta_s, eta_low_s: low, eta_high_s: high }, ...more });
+  assert.equal(leftText(job(20), 0), "about 20 s left");
+  assert.equal(leftText(job(20), 12_000), "about 8 s left");
+  assert.equal(leftText(job(20), 60_000), "nearly done");
+  assert.equal(leftText(job(60, 40, 120), 0), "40 s to 2 min left");
+  assert.equal(leftText(job(60, 58, 62), 0), "about 1 min left");
+  assert.equal(leftText(job(60, null, null, { pace: "stalled" }), 0), "");
+  assert.equal(leftText(job(60, null, null, { state: "succeeded" }), 0), "");
+  assert.equal(leftText({ state: "running", updated_at: 0, progress: null }, 0), "");
+});
+
+test("seconds are said as one would say them", () => {
+  assert.deepEqual([0.2, 7.6, 22, 84, 610, 5000].map(roughly), ["1 s", "8 s", "20 s", "1 min 30 s", "10 min", "1 h 25 min"]);
+  assert.deepEqual([7200, 86_400].map(roughly), ["2 h", "1 d"]);
+});
+
+test("the labels of a scale share a unit, and no two are the same", () => {
+  const steps = (step) => [0, 1, 2, 3, 4].map((number) => number * step);
+  assert.deepEqual(scaleText([0, 5, 10], "ms"), ["0", "5 ms", "10 ms"]);
+  assert.deepEqual(scaleText([0, 500, 1000, 1500], "ms"), ["0", "0.5 s", "1 s", "1.5 s"]);
+  assert.deepEqual(scaleText([0, 30_000, 60_000], "ms"), ["0", "0.5 min", "1 min"]);
+  assert.deepEqual(scaleText([0, 5000, 10_000], ""), ["0", "5,000", "10.0 k"]);
+  for (const step of [1, 50, 200, 5000, 30_000, 60_000, 300_000, 3_600_000, 86_400_000]) {
+    assert.equal(new Set(scaleText(steps(step), "ms")).size, 5);
+    assert.equal(new Set(scaleText(steps(step), "")).size, 5);
+  }
+  assert.deepEqual(scaleText([], "ms"), []);
+});
+
+test("figures stay short", () => {
+  assert.deepEqual([0, 9999, 12_420, 240_000, 3_140_000].map(short), ["0", "9,999", "12.4 k", "240 k", "3.1 M"]);
+  assert.deepEqual([null, 0.42, 12.7, 1300].map(ms), ["–", "0.4 ms", "13 ms", "1.3 s"]);
+  assert.equal(plural(2, "child", "children"), "2 children");
+});
+
+test("steps are named from the outside in", () => {
+  assert.equal(stepText({ step: { name: "pass", path: ["encode", "pass"] } }), "encode › pass");
+  assert.equal(stepText({ step: { name: "resize" } }), "resize");
+  assert.equal(stepText(null), "");
 });

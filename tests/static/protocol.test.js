@@ -251,3 +251,54 @@ test("stop leaves no timer behind", () => {
   offline.connection.stop();
   assert.equal(offline.time.timers.size, 0);
 });
+
+test("stop keeps the subscriptions, and start goes on at their cursors", () => {
+  const world = beginLive({ subscribe: [{ job: "J", log: "all" }] });
+  world.socket.say(SNAPSHOT, { type: "live", sub: 1 });
+  world.connection.stop();
+  assert.equal(world.connection.status.phase, "idle");
+  assert.equal(world.socket.closedWith, 1000);
+  world.connection.wake();
+  assert.equal(world.sockets.length, 1, "a connection that was stopped is not woken");
+  world.connection.start();
+  world.socket.open();
+  assert.deepEqual(world.socket.sent[0].subscribe, [{ type: "subscribe", sub: 1, job: "J", log: "all", after: "e-1.5.0" }]);
+});
+
+test("a socket that the browser refuses to open is final and says why", () => {
+  const { environment } = fakeWorld();
+  environment.WebSocket = class {
+    constructor() {
+      throw new DOMException("not from a page on https");
+    }
+  };
+  const connection = new Connection({ url: "ws://there", environment, onFrames: () => {}, onStatus: () => {} });
+  connection.start();
+  assert.equal(connection.status.phase, "refused");
+  assert.match(connection.status.reason, /https/);
+});
+
+test("another codec writes and reads; what it cannot read is asked for as text", () => {
+  const world = fakeWorld();
+  const frames = [];
+  const codec = {
+    subprotocol: "windsock.v1.other",
+    encode: (some) => JSON.stringify(some),
+    decode: (data) => {
+      if (data === "?") throw new SyntaxError("unreadable");
+      return JSON.parse(data);
+    },
+  };
+  const connection = new Connection({
+    url: "ws://here", codec, environment: world.environment, onFrames: (some) => frames.push(...some), onStatus: () => {},
+  });
+  connection.start();
+  assert.deepEqual(world.socket.protocols, ["windsock.v1.other"]);
+  assert.equal(world.socket.binaryType, "arraybuffer");
+  world.socket.open();
+  world.socket.say(WELCOME);
+  assert.equal(frames.length, 1);
+  world.socket.onmessage({ data: "?" });
+  world.time.pass(500);
+  assert.deepEqual(world.socket.protocols, ["windsock.v1.json"]);
+});

@@ -1,87 +1,48 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Store, replaces } from "../../static/store.js";
+import { Feed } from "../../static/feed.js";
+import { Store } from "../../static/store.js";
+import { Watch } from "../../static/watch.js";
 
 const job = (id, version, state = "running", more = {}) => ({
-  id, state, task: "sleep", created_at: version, cursor: `e-1.${version}.0`, ...more,
+  id, state, task: "sleep", attempt: 1, started_at: null, finished_at: null, created_at: version, tags: [], cursor: `e-1.${version}.0`, ...more,
 });
-const ids = (store) => store.feedOrder().map((one) => one.id);
 
 function withFeed(...jobs) {
   const store = new Store();
-  store.openFeed(1);
+  const feed = new Feed();
+  feed.sub = 1;
+  store.feeds.set("list", feed);
   store.apply({ type: "snapshot", sub: 1, jobs, counts: { running: jobs.length }, how: "fresh" }, 0);
   store.apply({ type: "live", sub: 1 }, 0);
   return store;
 }
 
-function withWatch() {
-  const store = new Store();
-  store.openWatch(2, "A");
-  store.apply({ type: "snapshot", sub: 2, job: job("A", 10), how: "fresh", cursor: "e-1.10.0" }, 0);
+function openWatch(store, sub, id) {
+  store.watch = new Watch(id, 2000);
+  store.watch.sub = sub;
   return store;
 }
 
-test("versions never go back", () => {
-  assert.equal(replaces(job("A", 5), job("A", 4)), false);
-  assert.equal(replaces(job("A", 5), job("A", 5)), true);
-  assert.equal(replaces(job("A", 5), job("A", 6)), true);
-  assert.equal(replaces(null, job("A", 1)), true);
-});
-
-test("a terminal summary wins over any", () => {
-  assert.equal(replaces(job("A", 5, "succeeded"), job("A", 9)), false);
-  assert.equal(replaces(job("A", 9), job("A", 5, "failed")), true);
-});
-
-test("a feed is newest first", () => {
-  assert.deepEqual(ids(withFeed(job("A", 1), job("C", 3), job("B", 2))), ["C", "B", "A"]);
-});
-
-test("a feed update changes, adds and removes", () => {
-  const store = withFeed(job("A", 1), job("B", 2));
-  store.apply({ type: "update", sub: 1, jobs: [job("C", 3), job("B", 1)], gone: ["A"], counts: { running: 2 } }, 0);
-  assert.deepEqual(ids(store), ["C", "B"]);
-  assert.equal(store.feed.jobs.get("B").cursor, "e-1.2.0");
-  assert.deepEqual(store.feed.counts, { running: 2 });
-});
-
-test("after a reconnect rows stay until live, then those that are gone leave", () => {
-  const store = withFeed(job("A", 1), job("B", 2), job("C", 3));
-  store.apply({ type: "snapshot", sub: 1, jobs: [job("C", 3)], counts: null, how: "fresh" }, 0);
-  assert.deepEqual(ids(store), ["C", "B", "A"]);
-  store.apply({ type: "update", sub: 1, jobs: [job("B", 2)], gone: [], counts: null }, 0);
-  store.apply({ type: "live", sub: 1 }, 0);
-  assert.deepEqual(ids(store), ["C", "B"]);
-});
-
-test("a new filter keeps the old rows until its snapshot, then drops them at once", () => {
-  const store = withFeed(job("A", 1), job("B", 2));
-  store.openFeed(3);
-  assert.deepEqual(ids(store), ["B", "A"]);
-  store.apply({ type: "snapshot", sub: 3, jobs: [job("D", 4)], counts: {}, how: "fresh" }, 0);
-  assert.deepEqual(ids(store), ["D"]);
-});
-
-test("a reset snapshot may go back", () => {
-  const store = withFeed(job("A", 9, "succeeded"));
-  store.apply({ type: "snapshot", sub: 1, jobs: [job("A", 3)], counts: {}, how: "reset" }, 0);
-  assert.equal(store.feed.jobs.get("A").state, "running");
-});
+function withWatch() {
+  const store = openWatch(new Store(), 2, "A");
+  store.apply({ type: "snapshot", sub: 2, job: job("A", 10), how: "fresh", cursor: "e-1.10.0" }, 0);
+  return store;
+}
 
 test("frames of another subscription and unknown types change nothing", () => {
   const store = withFeed(job("A", 1));
   store.apply({ type: "update", sub: 9, jobs: [job("X", 1)], gone: ["A"] }, 0);
   store.apply({ type: "confetti", sub: 1 }, 0);
-  assert.deepEqual(ids(store), ["A"]);
+  assert.deepEqual(store.feed("list").ids(), ["A"]);
 });
 
 test("an end is noted once, and not for what had ended before", () => {
   const store = withFeed(job("A", 1), job("B", 2, "failed"));
-  const end = { type: "update", sub: 1, jobs: [job("A", 5, "succeeded"), job("B", 2, "failed")], gone: [] };
-  store.apply(end, 0);
-  store.apply(end, 0);
+  const end = () => ({ type: "update", sub: 1, jobs: [job("A", 5, "succeeded"), job("B", 2, "failed")], gone: [] });
+  store.apply(end(), 0);
+  store.apply(end(), 0);
   assert.deepEqual(store.ended.take().map((one) => one.id), ["A"]);
   assert.deepEqual(store.ended.take(), []);
 });
@@ -93,23 +54,21 @@ test("an end that came while offline is noted from the next snapshot", () => {
 });
 
 test("an end seen by feed and watch is noted once", () => {
-  const store = withFeed(job("A", 1));
-  store.openWatch(2, "A");
+  const store = openWatch(withFeed(job("A", 1)), 2, "A");
   store.apply({ type: "live", sub: 2 }, 0);
   store.apply({ type: "end", sub: 2, job: job("A", 5, "succeeded"), last: 0 }, 0);
   store.apply({ type: "update", sub: 1, jobs: [job("A", 5, "succeeded")] }, 0);
   assert.equal(store.ended.take().length, 1);
 });
 
-test("what the watch knows newer shows in the feed too, but adds nothing to it", () => {
-  const store = withFeed(job("A", 1));
-  store.openWatch(2, "A");
+test("what the watch knows newer shows in the lists too, but adds nothing to them", () => {
+  const store = openWatch(withFeed(job("A", 1)), 2, "A");
   store.apply({ type: "end", sub: 2, job: job("A", 5, "failed"), last: 0 }, 0);
   store.apply({ type: "update", sub: 1, jobs: [job("A", 4)] }, 0);
-  assert.equal(store.feed.jobs.get("A").state, "failed");
-  store.openWatch(3, "B");
+  assert.equal(store.feed("list").jobs.get("A").state, "failed");
+  openWatch(store, 3, "B");
   store.apply({ type: "update", sub: 3, job: job("B", 6) }, 0);
-  assert.deepEqual(ids(store), ["A"]);
+  assert.deepEqual(store.feed("list").ids(), ["A"]);
 });
 
 test("a watch follows its job to the end, and its number is free then", () => {
@@ -140,12 +99,33 @@ test("a lost job keeps what is known and says so", () => {
   assert.equal(store.watch.job.id, "A");
 });
 
-test("the whole job is taken only for the job that is open", () => {
-  const store = withWatch();
-  store.setWhole({ id: "B", args: {} });
-  assert.equal(store.watch.whole, null);
-  store.setWhole({ id: "A", args: { n: 1 } });
-  assert.deepEqual(store.watch.whole.args, { n: 1 });
+test("the whole job brings arguments, and the summary where there is none yet", () => {
+  const watch = new Watch("A", 10);
+  watch.setWhole(job("A", 4, "succeeded", { args: { n: 1 } }));
+  assert.deepEqual(watch.whole.args, { n: 1 });
+  assert.equal(watch.job.state, "succeeded");
+  watch.take(job("A", 3));
+  assert.equal(watch.job.state, "succeeded");
+});
+
+test("a row behind the window has a subscription of its own, which ends with its job", () => {
+  const store = withFeed(job("B", 2));
+  store.feed("list").addPage([job("A", 1)], null);
+  store.rows.set(7, "A");
+  store.apply({ type: "update", sub: 7, job: job("A", 4, "cancelling", { created_at: 1 }) }, 0);
+  assert.equal(store.feed("list").jobs.get("A").state, "cancelling");
+  store.apply({ type: "end", sub: 7, job: job("A", 5, "cancelled", { created_at: 1 }) }, 0);
+  assert.equal(store.rows.size, 0);
+  assert.deepEqual(store.ended.take().map((one) => one.id), ["A"]);
+});
+
+test("figures are kept with the time of the server", () => {
+  const store = new Store();
+  store.statsSub = 4;
+  store.apply({ type: "heartbeat", now: 5000 }, 2000);
+  store.apply({ type: "stats", sub: 4, submitted: 3, pickup_ms: { p50: 2, p99: 9 } }, 2500);
+  assert.deepEqual(store.stats.at, [5500]);
+  assert.equal(store.stats.series.pickup_p99[0], 9);
 });
 
 test("stale until fresh or a new welcome; the server's clock is noted", () => {
@@ -155,7 +135,8 @@ test("stale until fresh or a new welcome; the server's clock is noted", () => {
   store.apply({ type: "fresh" }, 0);
   assert.equal(store.stale, null);
   store.apply({ type: "stale", why: "redis" }, 0);
-  store.apply({ type: "welcome", now: 5000 }, 2000);
+  store.apply({ type: "welcome", now: 5000, node: "web-1" }, 2000);
   assert.equal(store.stale, null);
+  assert.equal(store.node, "web-1");
   assert.equal(store.clockOffsetMs, 3000);
 });

@@ -1,32 +1,60 @@
--- Put in front of every script by server/broker/script.py: the keys of the store, and the steps scripts share.
+-- Put in front of every script by server/broker/script.py, with _waiting, _steps, _trees and _log behind it: the keys of
+-- the store, how a job is read and written, and how that is announced.
 --
 -- KEYS[1]  '{namespace}', the hash tag that all keys share; a Cluster serves it as one shard.
 --
 -- Keys, each after '{namespace}:'
 --   store            name of this store (random); another name means other data
 --   seq, order       counters: messages published; jobs enqueued
---   job:ID           hash: one job: FIELDS below, args, timeout, result, result_bytes, error
+--   job:ID           hash: one job: FIELDS below, args, timeout, result, result_bytes, error, checkpoint
 --   log:ID           stream OFFSET-0 -> e (packed entry) or g (a gap: offsets g .. OFFSET were lost)
---   index:STATE:DIM  sorted set, all scores 0, of job ids; DIM is all, task:T, queue:Q or tag:T
+--   kept:ID          hash: what was found out about a job: stack:ATTEMPT (of a warning), profiles (how many
+--                    there were), and of those that are kept head:N, tree:N, pstats:N
+--   asked:WORKER     list that expires: packed {id, question, number} that its loop may not have heard
+--   index:STATE:DIM  sorted set, all scores 0, of job ids; DIM is all, task:T, queue:Q, tag:T or
+--                    parent:ID, of whom they are children
+--   tree:ID          hash of a job that has children: weight of all; done: weight of those that have ended; bar: weight
+--                    done as last told, parts of running ones included; top: the highest fraction told; told: when (ms);
+--                    open: a group that still takes jobs in; gone_STATE: ended children that were deleted; last: of an
+--                    ended job, what its record says of them
+--   rolling          set of ids whose children have moved since they were last told of
+--   felling          set of ids whose children are to be cancelled
+--   opening:PROCESS  set of ids of the groups that a process takes jobs in for
+--   resuming:LIMIT   sorted set of ids, by rank: they run, had given up their place to wait for children, want it again
 --   ready            set of QUEUE/TASK that have jobs waiting;  ready:QUEUE/TASK  sorted set of their ids
 --   scheduled        sorted set of ids by due time (ms);  ended  sorted set of ids by end (ms)
+--   limits           hash by task: how many of its jobs may run at once, as the last claim for it said
+--   holding:LIMIT    set of ids that run under a limit; LIMIT is TASK, or TASK/DIGEST of the values of its key
+--   waiting:LIMIT    sorted set of queued ids that it holds back, by rank;  waiting  set of LIMITs that hold any back
+--   schedules        hash by schedule: time (ms) of its last tick that was handed in
 --   leased:WORKER    set of ids that a worker holds
 --   beats, nodes     hashes by process id: beat counter; packed description
 --   workers          hash by worker id: packed list of its lanes {signature, QUEUE/TASK pairs, queues may be '*'}
 --   serves:PAIR      set of signatures that serve a QUEUE/TASK;  members:SIGNATURE  set of its workers
 --   idle:SIGNATURE   set of its workers that found less than they asked for
+--   took:TASK        list that expires: how long (ms) jobs of a task took that succeeded, latest first; some of them
+--   submitted:KEY    string that expires: id of the job an idempotency key was used for, and what was submitted with it
+--   unique:TASK:HASH string: id of the job that others with the same arguments join
+--   cached:TASK:HASH string that expires: id of the job whose result answers others with the same arguments
 --   watched:ID       string that expires: somebody looks at the job
 --   claim:WORKER     hash by signature: packed {request, ids} of the last claim, so that a repeated call answers the same
--- Channels: events (every change of every job), worker:WORKER (claim SIGNATURE, cancel ID, watch IDS, beat)
+--   uncounted        hash by QUEUE/TASK/STATE: jobs ended without a worker's verdict, since a beat took them into its counts
+--   recovering       string that expires: the store has gone back, and runners tell it again what they hold
+-- Channels: events (every change of every job), worker:WORKER (claim SIGNATURE, cancel ID, watch IDS, place ID,
+-- children {ID, list of {child, state}}, ask, beat; to any process: answer)
 
 local P = KEYS[1] .. ':'
 local call = redis.call
 
 -- What steps need of a job and what is announced of it. `fixed` never changes: packed {task, queue, tags, priority,
--- max_attempts, rerun_of}. A field that is not there: attempt and attempt_firsts are 1; used, log_last, log_bytes are 0.
+-- max_attempts, rerun_of, its LIMIT if it has one, and of a child: its parent, weight, depth}. `used` counts attempts that were lost with their worker, `retried`
+-- those that raised and were followed by another. `once` is what makes other jobs the same: packed {HASH of the unique
+-- arguments or false, HASH of those whose result is cached or false, how long it answers (ms)}. `tree` is yes on a job
+-- that has (had) children, group on a group: no worker holds it, it runs until its children have ended. A field that is not
+-- there: attempt and attempt_firsts are 1; used, retried, log_last, log_bytes are 0.
 local FIELDS = {'fixed', 'state', 'attempt', 'version', 'log_last', 'created_at', 'scheduled_at', 'started_at',
   'finished_at', 'updated_at', 'node', 'progress', 'warnings', 'attempt_firsts', 'token', 'worker', 'used', 'order',
-  'log_bytes'}
+  'log_bytes', 'once', 'retried', 'tree'}
 
 local function now_ms()
   local t = call('TIME')
@@ -50,7 +78,16 @@ local function write_even_when_full()
   call('DEL', P .. 'nothing')
 end
 
+-- A store that somebody has seen under another name, or further on, was restored or has lost its tail.
+local function note_recovery(store, seq, ms)
+  if store == '' then return end
+  if store ~= call('GET', P .. 'store') or tonumber(seq) > tonumber(call('GET', P .. 'seq') or 0) then
+    call('SET', P .. 'recovering', 1, 'PX', ms)
+  end
+end
+
 local function job_key(id) return P .. 'job:' .. id end
+local function kept_key(id) return P .. 'kept:' .. id end
 local function pair_of(job) return job.queue .. '/' .. job.task end
 local function is_held(job) return job.state == 'running' or job.state == 'cancelling' end
 local function has_ended(job) return job.state == 'succeeded' or job.state == 'failed' or job.state == 'cancelled' end
@@ -61,38 +98,75 @@ local function load(id)
   if not v[1] then return nil end
   local fixed = cmsgpack.unpack(v[1])
   return {id = id, fixed = v[1], task = fixed[1], queue = fixed[2], tags = fixed[3], priority = fixed[4],
-    max_attempts = fixed[5], state = v[2], attempt = tonumber(v[3]) or 1, version = tonumber(v[4]),
+    max_attempts = fixed[5], limit = fixed[7] or false,
+    parent = fixed[8] or false, weight = fixed[9], state = v[2], attempt = tonumber(v[3]) or 1, version = tonumber(v[4]),
     log_last = tonumber(v[5]) or 0, created_at = v[6], scheduled_at = v[7], started_at = v[8], finished_at = v[9],
     updated_at = v[10], node = v[11], progress = v[12], warnings = v[13], attempt_firsts = v[14] or '1',
     token = v[15], worker = v[16], used = tonumber(v[17]) or 0, order = tonumber(v[18]),
-    log_bytes = tonumber(v[19]) or 0}
+    log_bytes = tonumber(v[19]) or 0, once = v[20],
+    retried = tonumber(v[21]) or 0, tree = v[22]}
 end
 
--- What is announced of a job, and the state it came from: server/broker/record.py reads it.
+local kin = {}  -- what this script did to children: {child, state before or false, state now or false}
+local felling = false  -- whether there are children to cancel
+local look_after_trees, tree_of  -- in _trees.lua
+
+-- What is announced of a job, and the state it came from: server/broker/record.py reads it. A parent's has one item more.
 local function record(job, was)
-  return {job.id, was or '', job.state, job.fixed, job.attempt, job.version, job.log_last, job.created_at,
+  local rec = {job.id, was or '', job.state, job.fixed, job.attempt, job.version, job.log_last, job.created_at,
     job.scheduled_at, job.started_at, job.finished_at, job.updated_at, job.node, job.progress, job.warnings,
     job.attempt_firsts}
+  if job.tree then rec[17] = tree_of(job) end
+  return rec
+end
+
+-- Entries of sorted sets that are written by `publish`, at the end: one command for many jobs costs a fraction of one for
+-- each. What reads such a set in a script that has moved jobs (their counts, say) calls `write_noted` before.
+local added, removed, moved = {}, {}, {}
+
+local function note(lists, key, score, member)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  if score then list[#list + 1] = score end
+  list[#list + 1] = member
+end
+
+local function write_noted()
+  for command, lists in pairs({ZADD = added, ZREM = removed}) do
+    for key, list in pairs(lists) do
+      for first = 1, #list, 4000 do call(command, key, unpack(list, first, math.min(#list, first + 3999))) end
+    end
+  end
+  added, removed, moved = {}, {}, {}
 end
 
 -- Publish records as one message, numbered so that a listener sees what it missed. Items are {record, first, entries,
 -- outcome}: the log entries stored by this step, and the packed outcome of an ended job; both false when absent.
 local function publish(items)
+  write_noted()
+  if felling or #kin > 0 then look_after_trees(items) end
   if #items > 0 then
     call('PUBLISH', P .. 'events', cmsgpack.pack({call('INCR', P .. 'seq'), items}))
   end
 end
 
+-- Move a job between the indexes, with `publish`.
 local function reindex(job, from, to)
+  if moved[job.id] then write_noted() end
+  moved[job.id] = true
   from, to = from and P .. 'index:' .. from .. ':', to and P .. 'index:' .. to .. ':'
   local function move(dim)
-    if from then call('ZREM', from .. dim, job.id) end
-    if to then call('ZADD', to .. dim, '0', job.id) end
+    if from then note(removed, from .. dim, nil, job.id) end
+    if to then note(added, to .. dim, '0', job.id) end
   end
   move('all')
   move('task:' .. job.task)
   move('queue:' .. job.queue)
   for _, tag in ipairs(job.tags) do move('tag:' .. tag) end
+  if job.parent then move('parent:' .. job.parent) end
 end
 
 -- Write one step of a job: its state, its version, the time, and the fields in `set`; move it between the indexes.
@@ -108,167 +182,6 @@ local function step(job, to, now, set)
   end
   call('HSET', job_key(job.id), unpack(flat))
   if from ~= to then reindex(job, from, to) end
+  if job.parent then kin[#kin + 1] = {job, from, to} end
   return from
-end
-
--- Lower is sooner: priority first, then the order of submission; exact in a double.
-local function rank_of(job)
-  return (10 - job.priority) * 35184372088832 + job.order
-end
-
-local listed = {}  -- pairs this script has put into `ready`
-
-local function make_ready(job)
-  local pair = pair_of(job)
-  call('ZADD', P .. 'ready:' .. pair, rank_of(job), job.id)
-  if not listed[pair] then
-    call('SADD', P .. 'ready', pair)
-    listed[pair] = true
-  end
-end
-
-local nobody = {}  -- pairs this script has found no idle worker for
-
--- Wake one idle worker that serves the job, if there is one. Only that worker claims, so that fifty idle workers do
--- not all come for one job. A wake-up that is lost is made good by the next beat of any worker.
-local function wake(job)
-  local pair = pair_of(job)
-  if nobody[pair] then return end
-  for _, serves in ipairs({pair, '*/' .. job.task}) do
-    for _, signature in ipairs(call('SMEMBERS', P .. 'serves:' .. serves)) do
-      local worker = call('SPOP', P .. 'idle:' .. signature)
-      if worker then
-        call('PUBLISH', P .. 'worker:' .. worker, cmsgpack.pack({'claim', signature}))
-        return
-      end
-    end
-  end
-  nobody[pair] = true
-end
-
--- The token of a job that its worker has ended stays: a finish that is sent twice is known by it.
-local function terminate(job, to, now, set)
-  if job.worker then call('SREM', P .. 'leased:' .. job.worker, job.id) end
-  set.finished_at = whole(now)
-  local was = step(job, to, now, set)
-  call('ZADD', P .. 'ended', whole(now), job.id)
-  return was
-end
-
--- End a job in its worker's stead: the token goes, so that a verdict that comes after all hears it is too late.
-local function terminate_lost(job, to, now, set)
-  call('HDEL', job_key(job.id), 'token')
-  return terminate(job, to, now, set)
-end
-
--- Back to the queue under the next attempt: the token goes, so that the old attempt can write nothing more.
-local function requeue(job, now, used, set)
-  call('SREM', P .. 'leased:' .. job.worker, job.id)
-  call('HDEL', job_key(job.id), 'token', 'worker', 'started_at', 'progress')
-  set.attempt, set.used = job.attempt + 1, used
-  set.attempt_firsts = job.attempt_firsts .. ',' .. (job.log_last + 1)
-  local was = step(job, 'queued', now, set)
-  job.token, job.worker, job.started_at, job.progress = false, false, false, false
-  make_ready(job)
-  wake(job)
-  return was
-end
-
--- Delete whatever the log has over its limits, oldest first, in steps, down to nine tenths.
-local function trim_log(job, keep, keep_bytes)
-  local key = P .. 'log:' .. job.id
-  local count = call('XLEN', key)
-  if count <= keep and job.log_bytes <= keep_bytes then return end
-  keep, keep_bytes = math.floor(keep * 0.9), math.floor(keep_bytes * 0.9)
-  while count > 1 and (count > keep or job.log_bytes > keep_bytes) do
-    local head = call('XRANGE', key, '-', '+', 'COUNT', 200)
-    local keep_from = (string.match(head[#head][1], '^%d+') + 1) .. '-0'
-    for _, entry in ipairs(head) do
-      if count <= 1 or (count <= keep and job.log_bytes <= keep_bytes) then keep_from = entry[1] break end
-      count = count - 1
-      if entry[2][1] == 'e' then job.log_bytes = job.log_bytes - #entry[2][2] end
-    end
-    call('XTRIM', key, 'MINID', keep_from)
-  end
-end
-
--- Redis may come back with half of a script's writes: log entries of which the job's fields do not tell. Take them as
--- stored; they are this runner's own, for only a newer attempt changes offsets, and its token goes with the fields.
-local function adopt_torn_log(job, set)
-  local top = call('XREVRANGE', P .. 'log:' .. job.id, '+', '-', 'COUNT', 1)[1]
-  local offset = top and tonumber(string.match(top[1], '^%d+')) or 0
-  if offset > job.log_last then
-    job.log_last = offset
-    set.log_last = offset
-  end
-end
-
--- Append the log entries of a report, and note in `set` what that changes in the job. Answers 'ok' and how many were
--- new, or 'hole': then the store lacks offsets before `first`, and nothing was written. Entries the store has already
--- are passed over, so a report may come twice. `lost`: what the store lacks between `known` and `first` is gone for good
--- and is stored as a gap.
-local append_log
-function append_log(job, set, first, entries, lost, known, keep, keep_bytes)
-  local key, added = P .. 'log:' .. job.id, 0
-  if job.log_last < known then adopt_torn_log(job, set) end
-  if first > job.log_last + 1 then
-    if not lost or job.log_last < known then return 'hole', 0 end
-    call('XADD', key, (first - 1) .. '-0', 'g', job.log_last + 1)
-    job.log_last = first - 1
-    set.log_last = job.log_last
-  end
-  for i = job.log_last - first + 2, #entries do
-    local offset = first + i - 1
-    local answer = redis.pcall('XADD', key, offset .. '-0', 'e', entries[i])
-    if type(answer) == 'table' and answer.err then
-      adopt_torn_log(job, set)
-      if job.log_last < offset then error(answer.err) end
-      return append_log(job, set, first, entries, lost, known, keep, keep_bytes)
-    end
-    job.log_last = offset
-    job.log_bytes = job.log_bytes + #entries[i]
-    added = added + 1
-  end
-  if added > 0 then
-    trim_log(job, keep, keep_bytes)
-    set.log_last, set.log_bytes = job.log_last, job.log_bytes
-  end
-  return 'ok', added
-end
-
--- The entries added, for the announcement; false (the listener reads them itself) when they are heavy.
-local function announced(first, entries, added)
-  if added == 0 then return false, false end
-  local size, new = 0, {}
-  for i = #entries - added + 1, #entries do
-    size = size + #entries[i]
-    if size > 8192 then return false, false end
-    new[#new + 1] = entries[i]
-  end
-  return first + #entries - added, new
-end
-
--- Make a worker unknown to submits: nothing wakes it any more.
-local function delist(worker)
-  local known = call('HGET', P .. 'workers', worker)
-  if not known then return end
-  for _, lane in ipairs(cmsgpack.unpack(known)) do
-    local signature, serves = lane[1], lane[2]
-    call('SREM', P .. 'idle:' .. signature, worker)
-    call('SREM', P .. 'members:' .. signature, worker)
-    if call('EXISTS', P .. 'members:' .. signature) == 0 then
-      for _, pair in ipairs(serves) do call('SREM', P .. 'serves:' .. pair, signature) end
-    end
-  end
-  call('HDEL', P .. 'workers', worker)
-end
-
--- Remove every trace of an ended job. Answers what is announced of that.
-local function forget(job)
-  reindex(job, job.state, nil)
-  call('ZREM', P .. 'ended', job.id)
-  call('UNLINK', job_key(job.id), P .. 'log:' .. job.id)
-  local rec = record(job, job.state)
-  rec[3] = 'gone'
-  return {rec, false, false, false}
 end

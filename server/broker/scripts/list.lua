@@ -1,5 +1,5 @@
 -- One page of jobs, newest first (ids are ULIDs: by name is by time).
--- ARGV: packed {states, field, values, others}: states to look in; field 'all', 'task', 'queue' or 'tag' with its values
+-- ARGV: packed {states, field, values, others}: states to look in; field 'all', 'task', 'queue', 'tag' or 'parent' with its values
 --       is the index used; others are {field, values} pairs that each entry is compared with; limit; before (id or '');
 --       most entries to look at; 'counts' to count
 -- Answers packed {seq, records, next id or false, counts {state, n, …} or false}.
@@ -15,6 +15,7 @@ local function matches(job)
     for _, value in ipairs(other[2]) do
       if other[1] == 'task' then hit = hit or job.task == value end
       if other[1] == 'queue' then hit = hit or job.queue == value end
+      if other[1] == 'parent' then hit = hit or job.parent == value end
       if other[1] == 'tag' then
         for _, tag in ipairs(job.tags) do hit = hit or tag == value end
       end

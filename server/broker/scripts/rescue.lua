@@ -21,6 +21,8 @@ local function lost(job)
   return terminate_lost(job, 'failed', now, {error = outcome}), outcome
 end
 
+for _, id in ipairs(call('SMEMBERS', P .. 'opening:' .. worker)) do close_group(id) end  -- nobody adds to them any more
+call('UNLINK', P .. 'opening:' .. worker)
 for _, id in ipairs(call('SRANDMEMBER', key, most)) do
   local job = load(id)
   if job and job.worker == worker and is_held(job) then

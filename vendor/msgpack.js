@@ -1,0 +1,3 @@
+// What the browser client takes of @msgpack/msgpack.
+
+export { decode, encode } from "@msgpack/msgpack";
