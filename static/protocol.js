@@ -36,6 +36,7 @@ export class Connection {
   #heardAt = 0;
   #silentAfterMs = WELCOME_WITHIN_MS;
   #pingedAt = null;
+  #greeted = false; // hello is sent: what changes from now on is told by a frame of its own
   #welcomedAt = null;
   #bye = null;
   #hidden = false;
@@ -66,14 +67,14 @@ export class Connection {
   subscribe(request) {
     const sub = this.#freeSub();
     this.#subs.set(sub, { request, cursor: request.after ?? null, live: false });
-    if (this.#welcomedAt !== null) this.#send([this.#subscribeFrame(sub)]);
+    if (this.#greeted) this.#send([this.#subscribeFrame(sub)]);
     this.#showProgress();
     return sub;
   }
 
   unsubscribe(sub) {
     if (!this.#subs.delete(sub)) return;
-    if (this.#welcomedAt !== null) {
+    if (this.#greeted) {
       const id = ++this.#lastId;
       this.#leaving.set(id, sub);
       this.#send([{ type: "unsubscribe", id, sub }]);
@@ -84,7 +85,7 @@ export class Connection {
   /** A hidden page is told less often. */
   setHidden(hidden) {
     this.#hidden = hidden;
-    if (this.#welcomedAt !== null) this.#send([{ type: "visibility", hidden }]);
+    if (this.#greeted) this.#send([{ type: "visibility", hidden }]);
   }
 
   /** The network or the page is back: connect at once, or ask a connection that may be dead for a sign of life. */
@@ -131,6 +132,7 @@ export class Connection {
   #greet() {
     const subscribe = [...this.#subs.keys()].map((sub) => this.#subscribeFrame(sub));
     this.#send([{ type: "hello", subscribe }, { type: "visibility", hidden: this.#hidden }]);
+    this.#greeted = true;
   }
 
   #subscribeFrame(sub) {
@@ -163,6 +165,7 @@ export class Connection {
   #dropSocket(code) {
     const socket = this.#socket;
     this.#socket = null;
+    this.#greeted = false;
     this.#welcomedAt = null;
     this.#leaving.clear();
     this.#cancelTimer("silence");
@@ -241,9 +244,10 @@ export class Connection {
   }
 
   #resubscribeLater({ sub, after_s }) {
+    const entry = this.#subs.get(sub);
     const timer = this.#env.setTimeout(() => {
       this.#resubscribes.delete(timer);
-      if (this.#subs.has(sub) && this.#welcomedAt !== null) this.#send([this.#subscribeFrame(sub)]);
+      if (this.#subs.get(sub) === entry) this.#send([this.#subscribeFrame(sub)]); // else the number is somebody else's
     }, after_s === undefined ? RESUBSCRIBE_MS : after_s * 1000);
     this.#resubscribes.add(timer);
     return false;

@@ -170,8 +170,9 @@ def test_keys_of_a_letter_can_be_switched_off_and_stay_so(visit: Visit) -> None:
 
 
 def test_an_end_is_announced_and_progress_is_not(visit: Visit, server: Server) -> None:
-    job = server.submit("sleep", {"seconds": 0.5})
+    job = server.submit("sleep", {"seconds": 2})
     visit.go(f"#/jobs/{job}")
+    visit.gets("running")
     visit.gets("succeeded")
     expect(visit.page.locator("#announcer")).to_have_text("sleep succeeded", timeout=8000)
     assert visit.page.locator("#announcer").get_attribute("aria-live") == "polite"

@@ -4,7 +4,7 @@ import re
 
 from browsing import NOBODY_THERE, Open, Visit, go_to, needs_browser, server, visit
 from chromium import browser
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 from processes import Server, lasting, wait_for
 
 __all__ = ["browser", "go_to", "lasting", "server", "visit"]
@@ -20,6 +20,48 @@ def hide(visit: Visit, hidden: bool) -> None:
         }""",
         hidden,
     )
+
+
+class SlowWelcome:
+    """Holds back what the server says over WebSocket until it is let go."""
+
+    def __init__(self, page: Page) -> None:
+        self.held: list[str | bytes] = []
+        self._let_go = False
+        page.route_web_socket("**/api/stream", self._opened)
+
+    def _opened(self, here: WebSocketRoute) -> None:
+        self._here = here
+        here.connect_to_server().on_message(self._said)
+
+    def _said(self, message: str | bytes) -> None:
+        if self._let_go:
+            self._here.send(message)
+        else:
+            self.held.append(message)
+
+    def let_go(self) -> None:
+        """From now on all goes through, first what was held back."""
+        self._let_go = True
+        for message in self.held:
+            self._here.send(message)
+
+
+def test_what_is_opened_before_the_server_has_welcomed_the_page_is_followed(browser: Browser, server: Server) -> None:
+    page = browser.new_page()
+    slow = SlowWelcome(page)
+    visit = Visit(page, server)
+    page.wait_for_function("document.querySelector('main h1')")
+    job = server.submit("sleep", {"seconds": 1})
+    visit.go(f"#/jobs/{job}")
+    visit.gets("running")
+    assert slow.held
+    slow.let_go()
+    visit.gets("succeeded")
+    visit.go("#/jobs")
+    other = server.submit("sleep", {"seconds": 0})
+    expect(page.locator(f"tr[data-id='{other}'] .badge")).to_have_text("succeeded")
+    page.close()
 
 
 def test_what_happened_while_offline_is_there_when_the_network_is_back(visit: Visit, server: Server) -> None:

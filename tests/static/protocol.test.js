@@ -84,6 +84,46 @@ test("a refusal that may pass is tried again after the time the server named", (
   assert.deepEqual(world.socket.sent.at(-1), { type: "subscribe", sub: 1, feed: {} });
 });
 
+test("what changes between the hello and the welcome is told at once", () => {
+  const { connection, socket } = begin({ subscribe: [{ feed: {} }] });
+  socket.open();
+  const before = socket.sent.length;
+  connection.unsubscribe(1);
+  connection.subscribe({ job: "J" });
+  connection.setHidden(true);
+  assert.deepEqual(socket.sent.slice(before), [
+    { type: "unsubscribe", id: 1, sub: 1 },
+    { type: "subscribe", sub: 2, job: "J" },
+    { type: "visibility", hidden: true },
+  ]);
+  socket.say(WELCOME);
+  assert.equal(connection.status.phase, "catching up");
+  assert.equal(socket.sent.length, before + 3);
+});
+
+test("nothing is sent before the hello, which tells it", () => {
+  const { connection, socket } = begin();
+  connection.subscribe({ job: "J" });
+  connection.setHidden(true);
+  assert.deepEqual(socket.sent, []);
+  socket.open();
+  assert.deepEqual(socket.sent, [
+    { type: "hello", subscribe: [{ type: "subscribe", sub: 1, job: "J" }] },
+    { type: "visibility", hidden: true },
+  ]);
+});
+
+test("a number that was given to another subscription is not asked for again for the first", () => {
+  const { connection, socket, time } = beginLive({ subscribe: [{ feed: {} }] });
+  socket.say({ type: "error", sub: 1, code: "unavailable", message: "", retryable: true, after_s: 3 });
+  connection.unsubscribe(1);
+  socket.say({ type: "ok", id: 1 });
+  connection.subscribe({ job: "J" });
+  const before = socket.sent.length;
+  time.pass(3000);
+  assert.deepEqual(socket.sent.slice(before), []);
+});
+
 test("the wait between tries grows with jitter and is forgiven after a steady connection", () => {
   const world = begin();
   for (const wait of [500, 1000, 2000]) {
