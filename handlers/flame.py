@@ -11,6 +11,7 @@ from server.frames import Spot
 
 LEAST = 0.002  # of the whole: what is narrower has no room for a box
 ROWS = 40  # functions of the table
+NO_ICON = '<link rel="icon" href="data:,">'  # else a browser asks for one, and its policy forbids that aloud
 SHARED = "cProfile; times of what several callers share are divided among them"
 STYLE = """
 :root { color-scheme: light dark; --text: #1f1d1a; --dim: #67625a; --back: #fff; --line: #e6e3dc; --own: #f6ae7d;
@@ -44,7 +45,7 @@ def page(job_id: str, head: Mapping[str, Any], root: Node) -> str:
     kind = SHARED if head["kind"] == "cprofile" else "sampled"
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><main>
+{NO_ICON}<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body><main>
 <h1>{escape(title)}</h1>
 <p>Attempt {head["attempt"]}, {head["seconds"]:.2f} s{samples} ({kind}). Wide boxes took long; a box stands below its
 caller. Orange is code of the task, blue are libraries, grey is waiting.</p>

@@ -9,7 +9,7 @@ from server.protocol import ProfileWish, parse
 
 # A page without scripts: it may do nothing, and nobody may put it in a frame but us.
 PAGE_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'"
 )
 

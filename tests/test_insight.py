@@ -325,7 +325,8 @@ async def test_the_page_needs_no_script_and_asks_nobody(node, api):
     assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
     assert "hot inspected_tasks.py" in text
     assert "<script" not in text
-    assert not re.search(r"(src|href)=|url\(|@import", text)
+    asked = re.findall(r'(?:src|href)="[^"]*"|(?:src|href)=|url\(|@import', text)
+    assert asked == ['href="data:,"']  # that it has no icon
     assert "prefers-color-scheme: dark" in text
 
 
