@@ -110,7 +110,8 @@ class EventsHandler(Handler):
         settings = self.node.settings
         while not self._over.is_set():
             try:
-                await asyncio.wait_for(self._over.wait(), settings.heartbeat_s / 4)
+                async with asyncio.timeout(settings.heartbeat_s / 4):
+                    await self._over.wait()
             except TimeoutError:
                 if asyncio.get_running_loop().time() - self._client.last_sent >= settings.heartbeat_s:
                     self._client.heartbeat()

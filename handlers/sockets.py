@@ -149,4 +149,5 @@ class Sockets:
             socket.end(CloseCode.DRAINING, "this node stops")
         if self._open:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._emptied.wait(), STOP_S)
+                async with asyncio.timeout(STOP_S):
+                    await self._emptied.wait()

@@ -136,7 +136,8 @@ class Node:
         self._link.start()
         self.hub.start()
         try:
-            await asyncio.wait_for(linked.wait(), OPEN_S)
+            async with asyncio.timeout(OPEN_S):
+                await linked.wait()
         except TimeoutError:
             raise StartupError(f"cannot subscribe to {', '.join(channels)}: {self._link.why or 'no answer'}") from None
         self._start_beat()

@@ -1,5 +1,6 @@
 """Watching over connections that break: a scripted server plays what a real one does only by chance."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from tornado.web import Application
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketClientConnection, WebSocketHandler
 
 from windsock.backoff import Backoff
 from windsock.errors import Refused, Unreachable
@@ -158,6 +159,24 @@ async def test_a_lost_connection_is_resumed_by_cursor(
     assert [hello["subscribe"][0].get("after") for hello in hellos] == [None, "k-1.5.0"]
     assert follower.screen.kinds == ["snapshot", "end"]  # the lower version was not shown
     assert len(follower.screen.losses) == follower.screen.returns == 1
+
+
+@pytest.mark.gen_test
+async def test_who_leaves_while_a_message_comes_in_has_left(
+    follower: Follower, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts.append(lambda ws, _: ws.say(WELCOME, snapshot(5)))
+    read_message = WebSocketClientConnection.read_message
+    following = asyncio.create_task(follower.follow())
+
+    def read(connection: WebSocketClientConnection) -> Any:
+        message = read_message(connection)
+        message.add_done_callback(lambda _: following.cancel())  # in the same turn of the loop, before the reader's
+        return message
+
+    monkeypatch.setattr(WebSocketClientConnection, "read_message", read)
+    await asyncio.wait([following], timeout=3)
+    assert following.cancelled()
 
 
 @pytest.mark.gen_test

@@ -159,7 +159,8 @@ class Stream:
         while not self._watch.done:
             await self._screen.room()
             try:
-                message = await asyncio.wait_for(socket.read_message(), min(silence_s, leave_at - clock()))
+                async with asyncio.timeout(min(silence_s, leave_at - clock())):
+                    message = await socket.read_message()
             except TimeoutError:
                 leave = clock() >= leave_at
                 raise Lost("the server restarts" if leave else "the server is silent", leave=leave) from None
