@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from server.broker import Kin, Lease, NewJob
+from server.ends import GOES_ON, Ends
 from server.errors import Conflict, NotFound, WindsockError
 from server.gathering import Gathering
-from server.job import JobState
 from server.progress import JobCancelled
 from server.protocol import Submission, parse
 from server.registry import Kind
@@ -23,9 +23,7 @@ from server.tree import Child, ChildFailed, Family, OnFailure, SpawnRefused, Wis
 from server.waiting import Stored, Waiter
 
 LOOK_AGAIN_S = 5.0  # what is waited for is looked at so often, should a message have been lost
-LOST_S = 3.0  # a store that has lost an end is told it again within this
 AT_ONCE = 32  # children whose results are read in one go
-_GOES_ON = object()  # in the place of a result
 
 
 class Seat(Protocol):
@@ -51,7 +49,7 @@ class LoopFamily:
         self._gives_place = lease.job.limit is not None and not keeps_place
         self._number = 0  # of the last child without a key
         self._kids: dict[str, tuple[NewJob, Stored]] = {}
-        self._ended: dict[str, str] = {}  # ids to states
+        self._ends = Ends(gathering, self)
         self._waiters: set[Waiter] = set()
         self._waiting = 0  # gathers under way
 
@@ -93,9 +91,9 @@ class LoopFamily:
 
     def note(self, job_id: str, state: str) -> None:
         """A child has ended."""
-        self._ended[job_id] = state
+        self._ends.note(job_id, state)
         for waiter in self._waiters:
-            waiter.note(job_id, state)
+            waiter.note(job_id, self._ends.told[job_id])
 
     async def settle(self) -> None:
         """The function has returned: its children are stored, all of them.
@@ -137,11 +135,8 @@ class LoopFamily:
         while True:
             await self._until_ended(ids, impatient=impatient)
             results = await self._results(ids)
-            lost = [job_id for job_id, result in zip(ids, results, strict=True) if result is _GOES_ON]
-            if not lost:
+            if GOES_ON not in results:
                 return results
-            for job_id in lost:
-                self._ended.pop(job_id, None)
 
     async def _until_ended(self, ids: Sequence[str], *, impatient: bool) -> None:
         """Wait for all of these.
@@ -151,14 +146,14 @@ class LoopFamily:
         """
         waiter = Waiter(set(ids), impatient=impatient)
         for job_id in ids:
-            if job_id in self._ended:
-                waiter.note(job_id, self._ended[job_id])
+            if job_id in self._ends.told:
+                waiter.note(job_id, self._ends.told[job_id])
         if not waiter.over:
             async with self._away():
                 await self._wait(waiter)
         if waiter.impatient and waiter.bad is not None:
             await self._cancel(waiter.pending)
-            raise await self._failure(waiter.bad)
+            raise await self._ends.failure(self._kids[waiter.bad][0])
 
     @asynccontextmanager
     async def _away(self) -> AsyncIterator[None]:
@@ -213,31 +208,9 @@ class LoopFamily:
     async def _results(self, ids: Sequence[str]) -> list[Any]:
         results: list[Any] = []
         for start in range(0, len(ids), AT_ONCE):
-            results += await asyncio.gather(*map(self._result, ids[start : start + AT_ONCE]))
+            some = [self._kids[job_id][0] for job_id in ids[start : start + AT_ONCE]]
+            results += await asyncio.gather(*map(self._ends.result, some))
         return results
-
-    async def _result(self, job_id: str) -> Any:
-        """Its result, or a `ChildFailed`; or `_GOES_ON`, if the store knows nothing of its end."""
-        if self._ended.get(job_id) == JobState.CANCELLED:
-            return ChildFailed(job_id, self._kids[job_id][0].task, JobState.CANCELLED)
-        until = asyncio.get_running_loop().time() + LOST_S
-        while True:
-            try:
-                detail = await self._gathering.detail(job_id)
-                break
-            except NotFound:
-                if asyncio.get_running_loop().time() > until:
-                    return ChildFailed(job_id, self._kids[job_id][0].task, "gone")
-                await asyncio.sleep(LOST_S / 10)
-        if not detail.job.ended:
-            return _GOES_ON
-        if detail.job.state is JobState.SUCCEEDED:
-            return detail.result
-        return ChildFailed(job_id, detail.job.task, detail.job.state.value, detail.error)
-
-    async def _failure(self, job_id: str) -> ChildFailed:
-        found = await self._result(job_id)
-        return found if isinstance(found, ChildFailed) else ChildFailed(job_id, self._kids[job_id][0].task, "gone")
 
 
 def _submission(wish: Wish) -> Submission:

@@ -1,7 +1,7 @@
 """What a worker does for parents: it stores children, many in one call, and knows who is to be told of their ends.
 
 The ends come by the worker's channel, from the script call that stores them. A message may be lost: whoever waits looks
-again by itself, and a child that the store has lost is stored anew, under the same id.
+again by itself, and a child that the store has lost is stored anew, under the same id. One that was deleted is not.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ log = logging.getLogger("windsock.trees")
 Answer = TypeVar("Answer")
 PART = 128  # children stored by one call
 RETRY_S, MAX_RETRY_S = 0.1, 1.0  # while Redis is away
+GONE = "gone"  # how a child ended that was deleted, or has expired
 RESUME_S = 1.0  # a job that waits for its place asks again after this, should the message be lost
 
 
@@ -137,17 +138,30 @@ class Gathering:
                 parent.note(job_id.decode(), state.decode())
 
     async def look(self, parent: Parent, pending: Sequence[NewJob]) -> None:
-        """Whether these have ended without our hearing of it; what the store has lost it is told again."""
+        """Whether these have ended, or were deleted, unheard by us; what the store has lost it is told again."""
         for start in range(0, len(pending), PART):
             part = pending[start : start + PART]
             _, jobs = await self._insist(partial(self.broker.fetch, [one.id for one in part]))
-            lost = [new for new, job in zip(part, jobs, strict=True) if job is None]
             for job in jobs:
                 if job is not None and job.ended:
                     parent.note(job.id, job.state.value)
-            if lost:
-                log.warning("%d children of job %s are lost; they are stored again", len(lost), parent.id)
-                await self._insist(partial(self.broker.submit, lost))
+            unknown = [new for new, job in zip(part, jobs, strict=True) if job is None]
+            if unknown:
+                await self._tell_again(parent, unknown)
+
+    async def _tell_again(self, parent: Parent, unknown: Sequence[NewJob]) -> None:
+        """Store what is lost; what was deleted stays so. Who is refused now is looked at again."""
+        dropped = await self.dropped(parent, [one.id for one in unknown])
+        for job_id in dropped:
+            parent.note(job_id, GONE)
+        lost = [one for one in unknown if one.id not in dropped]
+        if lost:
+            log.warning("%d children of job %s are lost; they are stored again", len(lost), parent.id)
+            await self._submit([(parent, one) for one in lost])
+
+    async def dropped(self, parent: Parent, job_ids: Sequence[str]) -> set[str]:
+        """Those of these children that were deleted, or have expired."""
+        return await self._insist(partial(self.broker.dropped, parent.id, job_ids))
 
     # places under limits
 

@@ -34,7 +34,7 @@ class ChildFailed(Exception):
     Attributes:
         child: its id.
         task: name of its task.
-        state: `failed` or `cancelled`; `gone` where it was deleted before its result was read.
+        state: `failed` or `cancelled`; `gone` where it was deleted, or has expired, before its result was read.
         error: `code`, `message` and perhaps `traceback`, as the API shows it; None where it was cancelled.
     """
 

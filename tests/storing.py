@@ -154,6 +154,20 @@ class Store:
         """One call of the sweep."""
         return int(self.run("sweep", keep_s, keep, evict, most))
 
+    def copy(self) -> dict[bytes, tuple[bytes, int]]:
+        """All that is stored now: dumps, and how long (ms) they last."""
+        keys = list(self.redis.scan_iter(f"{self.tag}:*"))
+        return {key: (dumped, max(0, self.redis.pttl(key))) for key in keys if (dumped := self.redis.dump(key))}
+
+    def put_back(self, copy: Mapping[bytes, tuple[bytes, int]]) -> None:
+        """The store is as it was when the copy was made; whoever uses it meanwhile sees that in one step."""
+        with self.redis.pipeline() as all_at_once:
+            for key in self.redis.scan_iter(f"{self.tag}:*"):
+                all_at_once.delete(key)
+            for key, (dumped, lasts_ms) in copy.items():
+                all_at_once.restore(key, lasts_ms, dumped)
+            all_at_once.execute()
+
     def key(self, name: str) -> str:
         """A key of this namespace."""
         return f"{self.tag}:{name}"

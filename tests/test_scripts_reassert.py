@@ -2,10 +2,12 @@
 
 import msgpack
 import pytest
-from storing import OUTCOME, opened, sets_as_they_should_be
+from storing import OUTCOME, new_job, opened, sets_as_they_should_be
 
+from server.broker import Kin
 from server.errors import NotFound
 from server.job import JobState
+from server.tree import child_id
 
 FUTURE = 10**12  # a sequence number that the store has not reached: it has gone back
 
@@ -122,6 +124,48 @@ async def test_without_proof_an_unknown_job_stays_unknown(store):
     assert await reassert(store, lease) == "gone"
     with pytest.raises(NotFound):
         await store.broker.detail(lease.id)
+
+
+async def child_of(store, parent):
+    """A child that runs."""
+    await store.broker.submit([new_job(id=child_id(parent.id, 1), kin=Kin(parent.id, 1.0, 1, parent.token))])
+    (lease,) = await store.claim("w2")
+    return lease
+
+
+@pytest.mark.gen_test
+async def test_that_a_parent_misses_its_child_is_proof_too(store):
+    parent = await store.running()
+    copy = store.copy()
+    child = await child_of(store, parent)
+    await store.finish(child)
+    store.put_back(copy)
+    assert await reassert(store, child, "w2") == "ok"
+    assert (await store.job(parent.id)).children.counts()["running"] == 1
+    assert consistent(store)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("ended", [False, True], ids=["parent goes on", "parent has ended"])
+async def test_a_child_that_was_deleted_is_not_made_again(store, ended):
+    parent = await store.running()
+    child = await child_of(store, parent)
+    await store.finish(child)
+    await store.broker.delete(child.id)
+    if ended:
+        await store.finish(parent)
+    assert await reassert(store, child, "w2") == "gone"
+
+
+@pytest.mark.gen_test
+async def test_a_deleted_child_that_was_made_again_can_be_missed_again(store):
+    parent = await store.running()
+    child = await child_of(store, parent)
+    await store.finish(child)
+    await store.broker.delete(child.id)
+    assert await store.broker.dropped(parent.id, [child.id, parent.id]) == {child.id}
+    assert await reassert(store, child, "w2", seq=FUTURE) == "ok"
+    assert await store.broker.dropped(parent.id, [child.id, parent.id]) == set()
 
 
 @pytest.mark.gen_test

@@ -49,6 +49,7 @@ class TreeLife(Scripting):
         self.sealed: set[str] = set()
         self.gone: dict[str, Counter[str]] = defaultdict(Counter)  # by parent: deleted children by state
         self.gone_weight: Counter[str] = Counter()
+        self.dropped: dict[str, set[str]] = defaultdict(set)  # by parent: children deleted while it went on
         self.spawned: Counter[str] = Counter()
         self.at_end: dict[str, Children] = {}  # what was said of an ended parent's
 
@@ -153,6 +154,7 @@ class TreeLife(Scripting):
             if parent in self.kin:
                 self.gone[parent][job.state.value] += 1
                 self.gone_weight[parent] += weight
+                self.dropped[parent].add(job_id)
 
     @rule()
     def beat(self) -> None:
@@ -173,6 +175,7 @@ class TreeLife(Scripting):
             if job.parent is not None:
                 below[job.parent].append(job)
         for job_id, job in jobs.items():
+            self.what_was_deleted_is_noted(job)
             states = Counter(child.state.value for child in below[job_id]) + self.gone[job_id]
             if job_id not in self.groups and not states:
                 assert job.children is None
@@ -203,6 +206,11 @@ class TreeLife(Scripting):
         assert 0 <= children.fraction <= 1
         if children.ended == children.total and children.total and job.state in (*HELD, *UNSTARTED):
             assert children.done == pytest.approx(children.weight)
+
+    def what_was_deleted_is_noted(self, job: Job) -> None:
+        """For as long as the parent may ask."""
+        noted = {one.decode() for one in self.client.smembers(f"{self.tag}:dropped:{job.id}")}
+        assert noted == (set() if job.ended else self.dropped[job.id] - self.kin.keys())
 
     def an_end_goes_down(self, job: Job, below: list[Job]) -> None:
         if job.state in (JobState.FAILED, JobState.CANCELLED, JobState.CANCELLING):

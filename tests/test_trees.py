@@ -373,16 +373,3 @@ async def test_a_child_whose_end_was_lost_is_waited_for_again(node, run, monkeyp
     monkeypatch.setattr(node.worker.gathering, "detail", once_lost)
     assert (await run("family", count=1)).result == [0]
     assert len(asked) == 2
-
-
-@pytest.mark.gen_test(timeout=20)
-async def test_a_child_that_is_gone_fails_its_parent(node, run, monkeypatch):
-    monkeypatch.setattr("server.family.LOST_S", 0.2)
-
-    async def gone(job_id):
-        raise NotFound("no such job")
-
-    monkeypatch.setattr(node.worker.gathering, "detail", gone)
-    end = await run("family", count=2)
-    assert (end.job.state, end.error["code"]) == (JobState.FAILED, "child_failed")
-    assert "gone" in end.error["message"]

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import time
+from typing import Any
+from uuid import uuid4
 
 from windsock import ChildFailed, Progress, SpawnRefused, task
 
@@ -177,3 +179,22 @@ async def far_family(progress: Progress, count: int) -> list:
     for n in range(count):
         progress.spawn(leaf, n=n, in_queue="far")
     return await progress.gather()
+
+
+@task
+async def dice(filler: int = 0) -> str:
+    """Never the same twice."""
+    return f"{uuid4()}{'.' * filler}"
+
+
+@task
+async def after_gate(
+    progress: Progress, name: str = "dice", args: dict | None = None, twice: bool = False
+) -> dict[str, Any]:
+    """When its first child was cancelled it has another, and waits for that and for one that does not end."""
+    await progress.gather(await progress.spawn(forever), on_failure="collect")
+    child = await progress.spawn(name, args=args)
+    before = await progress.gather(child, on_failure="collect") if twice else [None]
+    after = await progress.gather(child, await progress.spawn(forever), on_failure="collect")
+    told = [one.state if isinstance(one, ChildFailed) else one for one in (*before, *after)]
+    return {"before": told[0], "after": told[1], "other": told[2]}

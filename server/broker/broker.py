@@ -236,6 +236,11 @@ class Broker:
         seq, rows = unpack(await self._call("fetch", pack(job_ids), ""))
         return seq, [job_of(row[0], self.store) if row else None for row in rows]
 
+    async def dropped(self, parent: str, job_ids: Sequence[str]) -> set[str]:
+        """Those of the children of a job that has not ended that were deleted, or have expired."""
+        rows = unpack(await self._call("dropped", parent, pack(list(job_ids))))
+        return {job_id for job_id, dropped in zip(job_ids, rows, strict=True) if dropped}
+
     async def detail(self, job_id: str) -> JobDetail:
         """A job with its arguments and outcome.
 

@@ -206,13 +206,8 @@ class Audit:
         elif job["state"] == "failed" and job["error"]["code"] == "exception":
             if job["error"]["message"] not in (f"{wrote} lines", f"ValueError: {wrote} lines"):
                 self._problem("lines", f"{job['id']}: {job['error']['message']!r}, stored {wrote}")
-        elif job["state"] == "failed" and job["max_attempts"] > 1 and not self._lost_a_child(job):
+        elif job["state"] == "failed" and job["max_attempts"] > 1:
             self._problem("lines", f"{job['id']}: failed with {job['error']} in attempt {job['attempt']}")
-
-    def _lost_a_child(self, job: Job) -> bool:
-        """Whether it failed because a child that had ended was lost with a restored store."""
-        lost: bool = job["error"]["code"] == "child_failed" and job["error"]["message"].endswith("is gone")
-        return lost and self._sockets[0].ledger.forgets
 
     async def _compare_rest(self) -> None:
         """Nothing is left in the queue."""

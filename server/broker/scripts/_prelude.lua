@@ -17,6 +17,7 @@
 --                    done as last told, parts of running ones included; top: the highest fraction told; told: when (ms);
 --                    open: a group that still takes jobs in; gone_STATE: ended children that were deleted; last: of an
 --                    ended job, what its record says of them
+--   dropped:ID       set of ids of children that were deleted, or expired, while this job of theirs had not ended
 --   rolling          set of ids whose children have moved since they were last told of
 --   felling          set of ids whose children are to be cancelled
 --   opening:PROCESS  set of ids of the groups that a process takes jobs in for

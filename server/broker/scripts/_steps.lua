@@ -17,6 +17,8 @@ local function drop_cached(job)
   if cached and call('GET', cached_key(job, cached)) == job.id then call('DEL', cached_key(job, cached)) end
 end
 
+local function dropped_key(id) return P .. 'dropped:' .. id end
+
 -- The children of a job are cancelled, unless it has succeeded: see _trees.lua.
 local function fell(id)
   call('SADD', P .. 'felling', id)
@@ -33,6 +35,7 @@ local function terminate(job, to, now, set)
   give_up_place(job)
   if job.tree then
     call('HSET', P .. 'tree:' .. job.id, 'last', tree_of(job))
+    call('UNLINK', dropped_key(job.id))
     if to ~= 'succeeded' then fell(job.id) end
   end
   return was

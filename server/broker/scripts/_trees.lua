@@ -98,6 +98,14 @@ local function end_group(job, total, failed, cancelled, now, items)
   items[#items + 1] = {record(job, was), false, false, outcome}
 end
 
+-- A child that a parent misses was deleted, or the store has lost it: what was deleted is noted while the parent goes on.
+local function note_dropped(id, change)
+  local key = dropped_key(id)
+  for _, child in ipairs(change.dropped) do call('SADD', key, child) end
+  if #change.made == 0 or call('EXISTS', key) == 0 then return end
+  for _, child in ipairs(change.made) do call('SREM', key, child) end
+end
+
 -- Take down what has become of children of one parent, and let it be known.
 local function settle(id, change, now, items)
   local job = load(id)
@@ -106,6 +114,7 @@ local function settle(id, change, now, items)
   if change.done > 0 then call('HINCRBYFLOAT', tree_key(id), 'done', change.done) end
   for state, count in pairs(change.gone) do call('HINCRBY', tree_key(id), 'gone_' .. state, count) end
   if has_ended(job) then return end
+  note_dropped(id, change)
   if not job.tree then
     job.tree = 'yes'
     call('HSET', job_key(id), 'tree', 'yes')
@@ -129,8 +138,14 @@ end
 local ENDS = {succeeded = true, failed = true, cancelled = true}
 
 local function tally(change, job, from, to)
-  if not from then change.weight = change.weight + job.weight end
-  if from and not to then change.gone[from] = (change.gone[from] or 0) + 1 end
+  if not from then
+    change.weight = change.weight + job.weight
+    table.insert(change.made, job.id)
+  end
+  if not to then
+    change.gone[from] = (change.gone[from] or 0) + 1
+    table.insert(change.dropped, job.id)
+  end
   if ENDS[to] and not ENDS[from] then
     change.done = change.done + job.weight
     table.insert(change.ends, {job.id, to})
@@ -169,7 +184,7 @@ function look_after_trees(items)
     for _, one in ipairs(noted) do
       local id = one[1].parent
       if not changes[id] then
-        changes[id] = {weight = 0, done = 0, gone = {}, ends = {}}
+        changes[id] = {weight = 0, done = 0, gone = {}, ends = {}, made = {}, dropped = {}}
         parents[#parents + 1] = id
       end
       tally(changes[id], unpack(one))

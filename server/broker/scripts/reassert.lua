@@ -5,7 +5,8 @@
 -- Answers a packed list: 'ok' (the job is held under this token, perhaps from now on), 'ended' (this attempt has),
 -- 'fenced' (a newer attempt or another's end stands; nothing was done) or 'gone'.
 -- A job that waits, or is held, at this attempt's number or an earlier one without its token was set back: nothing else
--- leads there. An unknown one may have been deleted; it is made again only where the store has provably gone back.
+-- leads there. An unknown one may have been deleted; it is made again only where the store has provably gone back: that
+-- it has is seen by name and number, or by a parent that goes on and has not had this child deleted.
 local worker, node, now = ARGV[1], ARGV[2], now_ms()
 write_even_when_full()
 local back = call('GET', P .. 'store') ~= ARGV[3] or tonumber(call('GET', P .. 'seq') or 0) < tonumber(ARGV[4])
@@ -64,12 +65,18 @@ local function hold(job, token, attempt, firsts, retried)
   return was
 end
 
+local function parent_misses(id, fixed)
+  local parent = cmsgpack.unpack(fixed)[8]
+  local job = parent and load(parent)
+  return job and not has_ended(job) and call('SISMEMBER', dropped_key(parent), id) == 0
+end
+
 local out, items = {}, {}
 for i, given in ipairs(cmsgpack.unpack(ARGV[5])) do
   local id, token, attempt, firsts, fixed, args, timeout, created, scheduled, version, once, retried =
     unpack(given)
   local job = load(id)
-  if not job and not back then
+  if not job and not back and not parent_misses(id, fixed) then
     out[i] = 'gone'
   elseif job and job.token == token then
     out[i] = is_held(job) and 'ok' or 'ended'
