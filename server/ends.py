@@ -48,11 +48,7 @@ class Ends:
         if self.told.get(child.id) == GONE:
             return _failed(child, GONE)
         self.told.pop(child.id, None)
-        if detail is None:
-            await self._gathering.look(self._parent, [child])
-        elif detail.job.ended:
-            self.note(child.id, detail.job.state.value)
-            return _failed(child, detail.job.state.value, detail.error)
+        await self._gathering.look(self._parent, [child])
         return GOES_ON
 
     async def failure(self, child: NewJob) -> ChildFailed:

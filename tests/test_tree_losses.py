@@ -12,7 +12,7 @@ from server.protocol import Submission
 from server.tree import child_id
 
 TASKS = str(Path(__file__).parent / "tree_tasks.py")
-BACK = r"the store has gone back|it does not hold|does not hold it|are lost; they are stored again"
+BACK = r"the store has gone back|does not hold it|are lost; they are stored again"
 BAD = r"raised ValueError|job \w+ \(\w+\) raised"
 NOBODY_TELLS = {"verdicts": 0, "lost_s": 0.3}  # as if the worker of the child had died
 
@@ -145,9 +145,10 @@ async def test_a_child_that_has_failed_and_is_lost_has_failed(store, parent):
 
 
 @pytest.mark.gen_test(timeout=20)
-@pytest.mark.parametrize("args", [{}, {"name": "leaf", "args": {"n": 4}}])
-async def test_a_child_that_was_deleted_is_gone_and_not_stored_again(node, store, parent, args):
-    one = await parent(**args)
+@pytest.mark.expects_log(BAD)
+@pytest.mark.parametrize("bad", [False, True], ids=["succeeded", "failed"])
+async def test_a_child_that_was_deleted_is_gone_and_not_stored_again(node, store, parent, bad):
+    one = await parent(name="leaf", args={"fail": bad})
     await node.queue.delete(one.child)
     node.worker.on_doubt()
     node.worker.on_up()
