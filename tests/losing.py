@@ -22,13 +22,17 @@ class LosingRedis:
         self.url = f"unix://{self._socket}"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it on whatever data there is."""
-        self._data.mkdir(exist_ok=True)
-        words = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(self._data)]
-        words += ["--appendonly", "yes", "--appendfsync", "always"]
-        self._process = subprocess.Popen([redis_program(), *words], stdout=subprocess.DEVNULL)
+    def start(self, *words: str) -> None:
+        """Start it on whatever data there is; it answers."""
+        self.launch(*words)
         wait_for(lambda: _answers(self._socket), 10)
+
+    def launch(self, *words: str) -> None:
+        """The same, without waiting until it has loaded its data."""
+        self._data.mkdir(exist_ok=True)
+        usual = ["--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(self._data)]
+        usual += ["--appendonly", "yes", "--appendfsync", "always"]
+        self._process = subprocess.Popen([redis_program(), *usual, *words], stdout=subprocess.DEVNULL)
 
     def keep(self) -> None:
         """Remember what it has now."""

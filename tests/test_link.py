@@ -4,6 +4,9 @@ import asyncio
 
 import pytest
 import redis
+from losing import losing_redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from storing import own_redis
 
 from server.broker import Link
@@ -132,3 +135,28 @@ async def test_a_suspicion_while_it_is_down_does_nothing(tmp_path):
     await asyncio.sleep(0)
     await listener.link.stop()
     assert listener.said == []
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_it_is_not_up_while_redis_loads_its_data():
+    """It would take a subscribe; but what was missed cannot be read, and nobody knows yet how old its data is."""
+    found = []
+    with losing_redis() as lossy, redis.Redis.from_url(lossy.url, retry=Retry(NoBackoff(), 0)) as client:
+        with client.pipeline(transaction=False) as pipeline:
+            for i in range(20_000):
+                pipeline.set(str(i), i)
+            pipeline.execute()
+        lossy.kill()
+        lossy.launch("--key-load-delay", "100")  # µs; it looks after its clients once in 1,024 keys
+
+        def up():
+            try:
+                found.append(client.ping())
+            except redis.RedisError as error:
+                found.append(error)
+
+        link = Link(Connector(lossy.url, 5.0), ["one"], lambda *_: None, up, found.append)
+        link.start()
+        await until(lambda: found, 20)
+        await link.stop()
+    assert found == [True]

@@ -83,7 +83,7 @@ class Connector:
         """A new connection, ready to use. One that is `listening` may wait for ever for the next message.
 
         Raises:
-            Unavailable: nobody answers; or the sentinels know no primary, or name a replica.
+            Unavailable: nobody answers, or Redis is loading its data; or the sentinels know no primary, or name a replica.
         """
         primary = await self._find()
         connection = self._made(self._url_of(primary))
@@ -93,7 +93,9 @@ class Connector:
                 await connection.send_command("INFO", "replication")
                 info = await connection.read_response(disable_decoding=True)
                 _refuse_replica(primary, b"role:master" in info)
-            if listening:
+            if listening:  # while it loads its data, Redis takes a subscribe and answers no question
+                await connection.send_command("PING")
+                await connection.read_response()
                 connection.socket_timeout = None
         except BaseException as error:
             await connection.disconnect(nowait=True)
