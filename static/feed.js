@@ -37,14 +37,14 @@ export class Feed {
   // flickers and the keyboard focus has something to stand on.
   snapshot(frame, ended) {
     this.#doubtful = new Set([...this.jobs.keys()].filter((id) => !this.behind.has(id)));
-    this.#putAll(frame.jobs, ended, frame.how === "reset");
+    this.#putAll(frame.jobs, ended);
     this.counts = frame.counts;
     this.loaded = true;
     this.error = null;
   }
 
   update(frame, ended) {
-    this.#putAll(frame.jobs ?? [], ended, false);
+    this.#putAll(frame.jobs ?? [], ended);
     for (const id of frame.gone ?? []) this.#leave(id);
     if (frame.counts !== undefined) this.counts = frame.counts;
     this.#bound();
@@ -97,7 +97,9 @@ export class Feed {
     return this.jobs.size < this.limit ? null : this.ids().at(-1);
   }
 
-  #putAll(jobs, ended, force) {
+  // Up to `live` it may be another store, or one that has lost its tail: versions that are held say nothing then.
+  #putAll(jobs, ended) {
+    const force = this.#doubtful !== null;
     for (const job of jobs) {
       this.#doubtful?.delete(job.id);
       this.behind.delete(job.id);

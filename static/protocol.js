@@ -9,7 +9,9 @@ const BUSY_FAILURES = 3; // 41xx means "back off": the jitter starts as if three
 const WELCOME_WITHIN_MS = 10_000;
 const PONG_WITHIN_MS = 5_000;
 const STEADY_MS = 5_000; // a connection that lived this long forgives the failures before it
-const RESUBSCRIBE_MS = 1_000;
+const TRY_AGAIN_MS = 1_000;
+const COMMANDS_PER_S = 20;
+const MOST_IN_HELLO = 256; // what a server takes of a connection, and a hello has room for
 
 export const Phase = Object.freeze({
   IDLE: "idle",
@@ -31,8 +33,11 @@ export class Connection {
   #leaving = new Map(); // id of an unsubscribe -> its sub, which is not free before the answer
   #lastId = 0;
   #failures = 0;
+  #delivering = new Set(); // numbers in the message that is being passed on
   #timers = {}; // by purpose: retry, silence, drain
-  #resubscribes = new Set();
+  #refused = new Set(); // timers of commands that the server did not take
+  #lastTry = 0; // when the last of them comes again
+  #apartMs = 2000 / COMMANDS_PER_S;
   #heardAt = 0;
   #silentAfterMs = WELCOME_WITHIN_MS;
   #pingedAt = null;
@@ -52,6 +57,7 @@ export class Connection {
   }
 
   start() {
+    if (this.#socket !== null) return;
     this.#setStatus({ phase: Phase.CONNECTING, since: this.#env.wall(), code: null, reason: "" });
     this.#connect();
   }
@@ -85,7 +91,7 @@ export class Connection {
   /** A hidden page is told less often. */
   setHidden(hidden) {
     this.#hidden = hidden;
-    if (this.#greeted) this.#send([{ type: "visibility", hidden }]);
+    if (this.#greeted) this.#send([this.#visibilityFrame()]);
   }
 
   /** The network or the page is back: connect at once, or ask a connection that may be dead for a sign of life. */
@@ -130,15 +136,21 @@ export class Connection {
   }
 
   #greet() {
-    const subscribe = [...this.#subs.keys()].map((sub) => this.#subscribeFrame(sub));
-    this.#send([{ type: "hello", subscribe }, { type: "visibility", hidden: this.#hidden }]);
+    const subs = [...this.#subs.keys()];
+    const subscribe = subs.splice(0, MOST_IN_HELLO).map((sub) => this.#subscribeFrame(sub));
+    this.#send([{ type: "hello", subscribe }, this.#visibilityFrame()]);
     this.#greeted = true;
+    for (const sub of subs) this.#subscribeAgain({ sub });
   }
 
   #subscribeFrame(sub) {
     const { request, cursor } = this.#subs.get(sub);
     const resume = cursor === null ? {} : { after: cursor };
     return { type: "subscribe", sub, ...request, ...resume };
+  }
+
+  #visibilityFrame() {
+    return { type: "visibility", hidden: this.#hidden };
   }
 
   #closed(code, reason) {
@@ -170,8 +182,9 @@ export class Connection {
     this.#leaving.clear();
     this.#cancelTimer("silence");
     this.#cancelTimer("drain");
-    for (const timer of this.#resubscribes) this.#env.clearTimeout(timer);
-    this.#resubscribes.clear();
+    for (const timer of this.#refused) this.#env.clearTimeout(timer);
+    this.#refused.clear();
+    this.#lastTry = 0;
     for (const entry of this.#subs.values()) entry.live = false;
     if (socket === null) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
@@ -213,8 +226,19 @@ export class Connection {
       return;
     }
     const wanted = frames.filter((frame) => this.#track(frame));
-    if (wanted.length > 0) this.#onFrames(wanted);
+    if (wanted.length > 0) this.#deliver(wanted);
     this.#showProgress();
+  }
+
+  // A number that a message has freed is given away only when the whole message is passed on: whoever hears of its first
+  // frames may subscribe at once, and must not hear of the others.
+  #deliver(frames) {
+    this.#delivering = new Set(frames.map(({ sub }) => sub));
+    try {
+      this.#onFrames(frames);
+    } finally {
+      this.#delivering.clear();
+    }
   }
 
   // Notes what a frame means for the connection. Answers whether it is news for the store.
@@ -224,11 +248,17 @@ export class Connection {
     if (frame.type === "welcome") this.#welcomed(frame);
     if (frame.type === "drain") this.#drain(frame.within_s);
     if (frame.type === "bye") this.#bye = frame;
+    if (frame.type === "error" && frame.retryable) this.#lookAgain(frame);
     return true;
   }
 
+  // One that was refused still stands at the server, and its number is not free.
   #answered(frame) {
-    this.#leaving.delete(frame.id);
+    const { id } = frame;
+    const sub = this.#leaving.get(id);
+    if (sub === undefined) return false;
+    if (frame.type === "error" && frame.retryable) this.#again(frame, () => this.#send([{ type: "unsubscribe", id, sub }]));
+    else this.#leaving.delete(id);
     return false;
   }
 
@@ -238,24 +268,42 @@ export class Connection {
     if (frame.cursor !== undefined) entry.cursor = frame.cursor;
     if (frame.type === "snapshot") entry.live = false;
     if (frame.type === "live" || frame.type === "stats") entry.live = true; // figures have no replay
-    if (frame.type === "error" && frame.retryable) return this.#resubscribeLater(frame);
+    if (frame.type === "error" && frame.retryable) return this.#subscribeAgain(frame);
     if (frame.type === "end" || frame.type === "error") this.#subs.delete(frame.sub);
     return true;
   }
 
-  #resubscribeLater({ sub, after_s }) {
+  #subscribeAgain(frame) {
+    const { sub } = frame;
     const entry = this.#subs.get(sub);
-    const timer = this.#env.setTimeout(() => {
-      this.#resubscribes.delete(timer);
+    entry.live = false;
+    this.#again(frame, () => {
       if (this.#subs.get(sub) === entry) this.#send([this.#subscribeFrame(sub)]); // else the number is somebody else's
-    }, after_s === undefined ? RESUBSCRIBE_MS : after_s * 1000);
-    this.#resubscribes.add(timer);
+    });
     return false;
+  }
+
+  // Of all that we send only the visibility has no address that a refusal could name, and a ping, whose answer this is.
+  #lookAgain(frame) {
+    this.#again(frame, () => this.#send([this.#visibilityFrame()]));
+  }
+
+  // Not all at once, and slower than the server takes them: else those that were too many would be it again.
+  #again({ after_s: afterS }, command) {
+    const now = this.#env.monotonic();
+    const waitMs = afterS === undefined ? TRY_AGAIN_MS : 1000 * afterS;
+    this.#lastTry = Math.max(now + waitMs, this.#lastTry + this.#apartMs);
+    const timer = this.#env.setTimeout(() => {
+      this.#refused.delete(timer);
+      command();
+    }, this.#lastTry - now);
+    this.#refused.add(timer);
   }
 
   #welcomed(frame) {
     this.#welcomedAt = this.#env.monotonic();
     this.#silentAfterMs = 2000 * (frame.heartbeat_s ?? 15);
+    this.#apartMs = 2000 / (frame.limits?.commands_per_s ?? COMMANDS_PER_S);
     this.#watchSilence();
   }
 
@@ -277,7 +325,7 @@ export class Connection {
   #freeSub() {
     const leaving = new Set(this.#leaving.values());
     let sub = 1;
-    while (this.#subs.has(sub) || leaving.has(sub)) sub += 1;
+    while (this.#subs.has(sub) || leaving.has(sub) || this.#delivering.has(sub)) sub += 1;
     return sub;
   }
 
