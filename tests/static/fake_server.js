@@ -274,7 +274,9 @@ class Peer {
     const sub = this.subs.get(number);
     const frame = sub.next();
     if (frame === null) return false;
-    this.outbox.push({ sub: number, ...frame, tag: sub.request.rate });
+    const tag = sub.request.rate;
+    if (frame.type === "live") this.socket.told.add(tag);
+    this.outbox.push({ sub: number, ...frame, tag });
     if (sub.over) this.subs.delete(number);
     return true;
   }
@@ -295,7 +297,8 @@ export class FakeServer {
     const server = this;
     this.WebSocket = class {
       constructor() {
-        Object.assign(this, { state: "connecting", upwards: [], down: [], peer: null, heard: false, dead: false });
+        Object.assign(this, { state: "connecting", upwards: [], down: [], peer: null });
+        Object.assign(this, { heard: false, told: new Set(), dead: false }); // something came down; who was told "live"
         server.sockets.push(this);
       }
 

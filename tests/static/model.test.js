@@ -8,7 +8,7 @@ import { Phase, Windsock } from "../../static/windsock.js";
 import { FakeServer, chance } from "./fake_server.js";
 import { FakeTime } from "./fakes.js";
 
-const SEQUENCES = Number(process.env.SEQUENCES ?? 1000);
+const SEQUENCES = Number(process.env.SEQUENCES ?? 2000);
 const MOST_WATCHES = 6;
 const ROUNDS = 200; // of half a second, within which a page has to be right again
 const STATES = ["running", "succeeded", "failed"];
@@ -30,6 +30,7 @@ class World {
     this.tags = 0;
     this.left = false;
     this.faults = [];
+    this.answers = []; // of HTTP, on their way
     for (let made = 0; made < 3; made += 1) this.server.addJob();
   }
 
@@ -115,6 +116,19 @@ class World {
     this.chance.pick([() => this.openJob(), () => this.openFeed(), () => this.closeOne(), () => this.closeOne()])();
   }
 
+  /** The job as HTTP answers it: read now, and here after whatever comes before. */
+  read() {
+    const records = [...this.held.values()].filter(({ kind }) => kind === "job");
+    const record = records.length > 0 ? this.chance.pick(records) : null;
+    const job = this.server.jobs.get(record?.id);
+    if (job !== undefined) this.answers.push({ record, epoch: job.epoch, summary: job.summary() });
+  }
+
+  answer() {
+    const [answer] = this.answers.splice(this.chance.below(this.answers.length), 1);
+    if (answer?.epoch === this.server.epoch) answer.record.watch.update(answer.summary);
+  }
+
   hide(hidden) {
     this.document.hidden = hidden;
     this.document.dispatchEvent(new Event("visibilitychange"));
@@ -197,6 +211,8 @@ class World {
     else if (dice < 71) this.openJob();
     else if (dice < 75) this.openFeed();
     else if (dice < 82) this.closeOne();
+    else if (dice < 84) this.read();
+    else if (dice < 86) this.answer();
     else if (dice < 90) this.time.pass(this.chance.pick([10, 100, 1000, 1000, 5000, 20_000]));
     else if (dice < 97) this.trouble();
     else this.chance.pick(RARELY)(this);
@@ -209,6 +225,7 @@ class World {
     this.server.up = true;
     this.comeBack();
     this.hide(false);
+    while (this.answers.length > 0) this.answer();
     for (let round = 0; ; round += 1) {
       await ran();
       this.server.settle();
@@ -236,10 +253,13 @@ class World {
 
   // --- what must be so
 
-  /** A page that is told all is live has caught up; between two sockets nothing can be known. */
+  /** A page that is told all is live has caught up, on the connection it has; between two nothing can be known. */
   checkPhase() {
-    if (this.windsock.status.phase !== Phase.LIVE || !this.server.sockets.at(-1)?.heard) return;
-    for (const { watch, tag } of this.held.values()) assert.ok(!watch.open || watch.live, `phase is live, ${tag} is not`);
+    const socket = this.server.sockets.at(-1);
+    if (this.windsock.status.phase !== Phase.LIVE || !socket?.heard) return;
+    for (const { watch, tag } of this.held.values()) {
+      assert.ok(!watch.open || (watch.live && socket.told.has(tag)), `phase is live, ${tag} is not`);
+    }
   }
 
   /** What is not as it should be once everything has arrived, or null. */
@@ -270,6 +290,7 @@ class World {
     const job = this.server.jobs.get(id);
     if (job === undefined) return watch.open ? "does not know that there is no such job" : null;
     if (!watch.live) return "is not live";
+    if (!watch.open && !watch.job.cursor.startsWith(job.epoch)) return null; // it had ended in a store that is gone
     if (watch.open === job.ended) return watch.open ? "has not ended" : "was ended";
     if (watch.job.cursor !== job.cursor(job.tail)) return `shows ${watch.job.cursor}, is ${job.cursor(job.tail)}`;
     return record.log === "none" ? null : wrongLog(record, job);
