@@ -281,8 +281,10 @@ class Peer {
     return true;
   }
 
-  tellAll() {
-    for (const number of [...this.subs.keys()]) while (this.subs.has(number) && this.tell(number));
+  /** All there is to tell, or so many frames of it. */
+  tellAll(most = Infinity) {
+    let left = most;
+    for (const number of [...this.subs.keys()]) while (left > 0 && this.subs.has(number) && this.tell(number)) left -= 1;
   }
 
   flush() {
@@ -425,14 +427,14 @@ export class FakeServer {
     socket.dead = true;
   }
 
-  /** All that is on its way arrives, and what follows from it; with `messages` only so many come down. */
-  flow(socket, messages = Infinity) {
+  /** All that is on its way arrives, and what follows from it: all there is to tell, or so many frames of it. */
+  flow(socket, most = Infinity) {
     if (socket.dead) return false;
     let moved = this.open(socket);
     while (this.deliverUp(socket)) moved = true;
-    socket.peer?.tellAll();
+    socket.peer?.tellAll(most);
     socket.peer?.flush();
-    for (let left = messages; left > 0 && this.deliverDown(socket); left -= 1) moved = true;
+    while (this.deliverDown(socket)) moved = true;
     return moved;
   }
 

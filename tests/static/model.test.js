@@ -60,7 +60,7 @@ class World {
       onUpdate: (job) => (this.#note(record, job), this.#react()),
       onLog: (entries, first) => (entries.forEach(({ text }, index) => record.told.push({ offset: first + index, text })), this.#react()),
       onGap: ({ from, to, why }) => record.told.push({ from, to, why }),
-      onReset: (from) => (record.told = record.told.filter(({ offset, to }) => (offset ?? to) < from)),
+      onReset: (from) => (record.told = before(record.told, from)),
       onLive: () => this.#react(),
       onEnd: () => this.#react(),
       onError: (problem) => ((record.refused = problem), this.#react()),
@@ -309,6 +309,12 @@ const RARELY = [
   (world) => world.online(), (world) => world.server.addJob(), (world) => world.closeAll(),
   (world) => world.chance.maybe(0.2) && world.server.replace(),
 ];
+
+/** What lies before an offset; of a gap so much of it. */
+function before(rows, end) {
+  const kept = rows.filter(({ offset, from }) => (offset ?? from) < end);
+  return kept.map((row) => (row.to >= end ? { ...row, to: end - 1 } : row));
+}
 
 // Every offset from the first on is there once, with the text that was written there, or told as trimmed.
 function wrongLog({ watch, told }, job) {
