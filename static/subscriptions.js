@@ -45,11 +45,16 @@ class Subscription {
   }
 
   call(name, ...values) {
-    try {
-      this.#callbacks[name]?.(...values);
-    } catch (error) {
-      (globalThis.reportError ?? console.error)(error); // as an event listener that throws
-    }
+    tell(this.#callbacks[name], ...values);
+  }
+}
+
+/** Calls what a page has given, if it has; one that throws is reported as an event listener is. */
+export function tell(callback, ...values) {
+  try {
+    callback?.(...values);
+  } catch (error) {
+    (globalThis.reportError ?? console.error)(error);
   }
 }
 

@@ -5,7 +5,7 @@ import { browserEnvironment } from "./environment.js";
 import { Http, Problem } from "./http.js";
 import { followPage } from "./presence.js";
 import { Connection, Phase } from "./protocol.js";
-import { FeedWatch, JobWatch, StatsWatch } from "./subscriptions.js";
+import { FeedWatch, JobWatch, StatsWatch, tell } from "./subscriptions.js";
 
 export { Phase, Problem };
 
@@ -162,16 +162,11 @@ export class Windsock {
 
   async #start() {
     this.#environment.clearTimeout(this.#idle);
-    await this.#takeCodec();
+    const codec = await this.#codec().catch(() => null);
     if (this.#watches.size === 0 || this.#connection.status.phase !== Phase.IDLE) return; // closed meanwhile, or stands
+    if (codec !== null) this.#connection.codec = codec; // text says the same: a bundle that cannot be had keeps nobody from watching
     this.#leavePage ??= this.#followPage();
     this.#connection.start();
-  }
-
-  // Text says the same: a bundle that cannot be had keeps nobody from watching.
-  async #takeCodec() {
-    const codec = await this.#codec().catch(() => null);
-    if (codec !== null) this.#connection.codec = codec;
   }
 
   #followPage() {
@@ -214,7 +209,7 @@ export class Windsock {
 
   #tellStatus() {
     const { status } = this;
-    for (const listener of [...this.#listeners]) listener(status);
+    for (const listener of [...this.#listeners]) tell(listener, status);
   }
 }
 

@@ -271,6 +271,80 @@ test("after unsubscribe nothing old is passed on, and the number is free after t
   assert.equal(connection.subscribe({ job: "J" }), 1);
 });
 
+test("an unsubscribe that was too much is said again, and the number is not free before that", () => {
+  const { connection, socket, time } = beginLive({ subscribe: [{ feed: {} }] });
+  connection.unsubscribe(1);
+  const said = socket.sent.at(-1);
+  socket.say({ type: "error", id: said.id, code: "too_many", message: "", retryable: true, after_s: 0.05 });
+  assert.equal(connection.subscribe({ job: "J" }), 2);
+  time.pass(100);
+  assert.deepEqual(socket.sent.at(-1), said);
+  socket.say({ type: "ok", id: said.id });
+  assert.equal(connection.subscribe({ job: "K" }), 1);
+});
+
+test("a change of visibility that was too much is told again, as it is then", () => {
+  const { connection, socket, time } = beginLive();
+  connection.setHidden(true);
+  socket.say({ type: "error", code: "too_many", message: "", retryable: true, after_s: 0.05 });
+  connection.setHidden(false);
+  const before = socket.sent.length;
+  time.pass(100);
+  assert.deepEqual(socket.sent.slice(before), [{ type: "visibility", hidden: false }]);
+});
+
+test("what was refused together comes back slowly enough not to be too much again", () => {
+  const subscribe = Array.from({ length: 40 }, (_, number) => ({ job: `J${number}` }));
+  const { socket, time } = beginLive({ subscribe });
+  const before = socket.sent.length;
+  socket.say(...subscribe.map((_, index) => ({ type: "error", sub: index + 1, code: "too_many", message: "", retryable: true, after_s: 0.05 })));
+  time.pass(1000);
+  const first = socket.sent.length - before;
+  assert.ok(first > 0 && first <= 20, `${first} commands in a second`);
+  time.pass(5000);
+  assert.deepEqual(socket.sent.slice(before).map(({ job }) => job), subscribe.map(({ job }) => job));
+});
+
+test("what a hello has no room for is asked for one by one", () => {
+  const subscribe = Array.from({ length: 600 }, (_, number) => ({ job: String(number).padStart(26, "J"), log: "all", after: "84e1c65f-1.1790000003000.5" }));
+  const { socket, time } = beginLive({ subscribe });
+  const [hello] = socket.sent;
+  assert.ok(JSON.stringify([hello]).length < 60_000);
+  for (let second = 0; second < 60; second += 1) {
+    socket.say({ type: "heartbeat", now: 1 });
+    time.pass(1000);
+  }
+  const said = [...hello.subscribe, ...socket.sent.filter(({ type }) => type === "subscribe")];
+  assert.deepEqual(said.map(({ job }) => job), subscribe.map(({ job }) => job));
+});
+
+test("a subscription that the server gives up for a while is not live", () => {
+  const { connection, socket } = beginLive({ subscribe: [{ feed: {} }] });
+  socket.say({ type: "snapshot", sub: 1, jobs: [], counts: null, how: "fresh" }, { type: "live", sub: 1 });
+  assert.equal(connection.status.phase, "live");
+  socket.say({ type: "error", sub: 1, code: "unavailable", message: "", retryable: true, after_s: 3 });
+  assert.equal(connection.status.phase, "catching up");
+});
+
+test("started twice, there is one socket", () => {
+  const { connection, sockets } = begin();
+  connection.start();
+  assert.equal(sockets.length, 1);
+});
+
+test("a number that a message frees is given away only after the whole message", () => {
+  const { environment, sockets } = fakeWorld();
+  const heard = [];
+  const connection = new Connection({ url: "ws://here", environment, onStatus: () => {}, onFrames: (frames) => heard.push(...frames, subscribe()) });
+  const subscribe = () => connection.subscribe({ job: "next" });
+  connection.subscribe({ job: "J" });
+  connection.start();
+  sockets[0].open();
+  sockets[0].say(SNAPSHOT, { type: "live", sub: 1 }, { type: "end", sub: 1, job: { id: "J" }, last: 0, cursor: "e-1.6.0" });
+  assert.equal(heard.at(-1), 2);
+  assert.equal(connection.subscribe({ job: "later" }), 1);
+});
+
 test("visibility is told at once, and again after a reconnect", () => {
   const world = beginLive();
   world.connection.setHidden(true);

@@ -151,6 +151,31 @@ test("a callback that throws takes nothing from the others", async (t) => {
   assert.equal(world.windsock.status.phase, "catching up");
 });
 
+test("who watches another job as soon as one is known is told of that one only", async () => {
+  const world = begin();
+  const [callbacks, calls] = noting("onUpdate", "onEnd");
+  world.windsock.job("J", { onUpdate: () => (world.second ??= world.windsock.job("K", callbacks)) });
+  await turn();
+  world.socket.open();
+  world.socket.say(WELCOME, { ...snapshot(9), job: ended(9) }, { type: "live", sub: 1 }, { type: "end", sub: 1, job: ended(9), last: 0 });
+  assert.deepEqual([calls, world.second.open], [[], true]);
+});
+
+test("a status listener that throws takes nothing from the others", async (t) => {
+  const told = t.mock.method(console, "error", () => {});
+  const world = begin();
+  const seen = [];
+  world.windsock.onStatus(() => { throw new Error("mine"); });
+  world.windsock.onStatus(({ phase, stale }) => seen.push([phase, stale]));
+  const watch = world.windsock.job("J");
+  await turn();
+  world.socket.open();
+  world.socket.say(WELCOME, { type: "stale", why: "redis" }, snapshot(2), { type: "live", sub: 1 });
+  assert.deepEqual(seen, [["connecting", null], ["connecting", "redis"], ["live", "redis"]]);
+  assert.equal(watch.job.progress.done, 2);
+  assert.equal(told.mock.callCount(), 3);
+});
+
 test("a feed keeps its jobs newest first, and what a new snapshot leaves out goes at live", async () => {
   const world = begin();
   let changes = 0;
@@ -290,6 +315,21 @@ test("msgpack is spoken where it is asked for, and no other word is one", async 
   while (sockets.length === 0) await turn();
   assert.deepEqual(sockets[0].protocols, ["windsock.v1.msgpack"]);
   assert.throws(() => new Windsock(SERVER, { codec: "xml" }), TypeError);
+});
+
+test("a connection that fell back to text goes on in text when more is watched", async () => {
+  const world = begin({ codec: "msgpack" });
+  world.windsock.job("J");
+  while (world.sockets.length === 0) await turn();
+  world.socket.onmessage({ data: "unreadable" });
+  world.time.pass(500);
+  world.socket.open();
+  world.socket.say(WELCOME);
+  world.windsock.job("K");
+  for (let waited = 0; waited < 10; waited += 1) await turn();
+  world.windsock.job("L");
+  assert.deepEqual(world.socket.protocols, ["windsock.v1.json"]);
+  assert.equal(world.socket.sent.at(-1).job, "L");
 });
 
 test("a page that is left rests, and goes on when it is back", async () => {
