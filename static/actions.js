@@ -2,18 +2,23 @@
 
 import * as api from "./api.js";
 import { hasEnded } from "./job.js";
+import { Phase } from "./protocol.js";
 import { jobHref } from "./route.js";
 
 const PAGE = 500;
 const AT_ONCE = 6; // requests of one bulk action that are on their way together
 const TOAST_MS = 4000;
 const LOOK_EVERY_MS = 2500;
+const TASKS_AGAIN_MS = 5000;
 
 /** Owns no data: `store` is written to, `show` asks for the screen to follow. */
 export class Actions {
   #toastTimer = null;
   #lookTimer = null;
   #inSight = null;
+  #tasksTimer = null;
+  #asked = 0;
+  #answered = new Map(); // question -> which of those asked was answered last
 
   constructor({ store, live, ui, show, go, openFeeds }) {
     Object.assign(this, { store, live, ui, show, go, openFeeds });
@@ -68,32 +73,71 @@ export class Actions {
   async loadWhole() {
     const { watch } = this.store;
     if (watch === null) return;
+    watch.asking += 1;
     try {
       watch.setWhole(await api.getJob(watch.id));
     } catch {
       return; // the subscription says what is wrong with the job, in its own frame
+    } finally {
+      watch.asking -= 1;
     }
     this.show();
   }
 
-  async loadNodes() {
+  /** The same where it is not here: who asked while the server was away was not answered. */
+  async loadMissing() {
+    if (this.store.watch?.lacksWhole) await this.loadWhole();
+  }
+
+  async loadTasks() {
+    clearTimeout(this.#tasksTimer);
+    const isNews = this.#ask("tasks");
     try {
-      this.store.nodes = await api.listNodes();
-      this.store.nodesError = null;
+      const tasks = await api.listTasks();
+      if (isNews()) Object.assign(this.store, { tasks, tasksError: null });
     } catch (problem) {
-      this.store.nodesError = problem.message;
+      if (isNews()) this.#tasksFailed(problem);
     }
     this.show();
+  }
+
+  // Without a connection the next welcome asks.
+  #tasksFailed(problem) {
+    this.store.tasksError = problem.message;
+    const { phase } = this.live.connection.status;
+    if (phase === Phase.LIVE || phase === Phase.CATCHING_UP) this.#tasksTimer = setTimeout(() => this.loadTasks(), TASKS_AGAIN_MS);
+  }
+
+  async loadNodes() {
+    const isNews = this.#ask("nodes");
+    try {
+      const nodes = await api.listNodes();
+      if (isNews()) Object.assign(this.store, { nodes, nodesError: null });
+    } catch (problem) {
+      if (isNews()) this.store.nodesError = problem.message;
+    }
+    this.show();
+  }
+
+  // What is asked again and again may be answered in another order: an answer says whether no later one was here before it.
+  #ask(question) {
+    const number = (this.#asked += 1);
+    return () => {
+      if (number < (this.#answered.get(question) ?? 0)) return false;
+      this.#answered.set(question, number);
+      return true;
+    };
   }
 
   /** One more page behind a list. */
   async readOn(feed) {
     if (feed.reading || feed.readFrom === null) return;
+    const { resets } = feed;
     feed.reading = true;
     this.show();
     try {
       const page = await api.listJobs(feed.filter, PAGE, feed.readFrom);
-      feed.addPage(page.jobs, page.next);
+      if (feed.resets === resets) feed.addPage(page.jobs, page.next);
     } catch (problem) {
       this.say(`Older jobs could not be read: ${problem.message}`);
     } finally {
@@ -117,6 +161,12 @@ export class Actions {
     }, LOOK_EVERY_MS);
   }
 
+  /** The list is not shown any more. */
+  leaveRows() {
+    this.#inSight = { feed: null, ids: [] };
+    this.#look();
+  }
+
   #look() {
     const { feed, ids } = this.#inSight;
     const stands = [...this.store.feeds.values()].includes(feed);
@@ -127,15 +177,24 @@ export class Actions {
   /** Log lines from before the first that is held; as many as one request gives. */
   async loadEarlier(watch) {
     const limit = 5000;
-    const first = watch.log.before + 1;
-    const page = await api.readLog(watch.id, Math.max(0, first - 1 - limit), limit);
-    watch.log.prepend(page.entries);
-    watch.log.trimmedTo = page.first - 1; // nothing is kept from before there
+    const { log } = watch;
+    const { resets } = log;
+    log.growing += 1;
+    try {
+      const page = await api.readLog(watch.id, Math.max(0, log.before - limit), limit);
+      if (log.resets !== resets) return; // these lines may be those that were taken back
+      log.prepend(page.entries);
+      log.trimmedTo = page.first - 1; // nothing is kept from before there
+    } finally {
+      log.growing -= 1;
+    }
     this.show();
   }
 
   async loadProfiles(watch) {
-    watch.profiles = await api.listProfiles(watch.id).catch(() => []);
+    const isNews = this.#ask("profiles");
+    const profiles = await api.listProfiles(watch.id).catch(() => watch.profiles ?? []);
+    if (isNews()) watch.profiles = profiles;
     this.show();
   }
 

@@ -1,7 +1,6 @@
 // The page, wired: one connection, one store, the views. Frames change data at once; the screen follows at most once per
 // animation frame.
 
-import * as api from "./api.js";
 import { Actions } from "./actions.js";
 import { Keys, isTyping } from "./keys.js";
 import { Live, wantedFeeds } from "./live.js";
@@ -14,7 +13,6 @@ import { html, render, signal } from "./views/html.js";
 import { Shell } from "./views/shell.js";
 
 const TICK_MS = 1000; // "12 s ago" must grow without news
-const TASKS_AGAIN_MS = 5000;
 const VIEWS = {
   overview: () => import("./views/overview.js"),
   jobs: () => import("./views/jobs.js"),
@@ -53,22 +51,16 @@ function streamUrl() {
 function take(frames) {
   const now = Date.now();
   for (const one of frames) store.apply(one, now);
-  if (frames.some((one) => one.type === "welcome")) loadTasks(); // a restarted server may have other tasks
+  if (frames.some((one) => one.type === "welcome")) welcomed();
   if (store.watch && frames.some((one) => one.type === "end")) actions.loadWhole();
   openFeeds(); // a job may have got its first child
   showTitle();
   show();
 }
 
-async function loadTasks() {
-  try {
-    store.tasks = await api.listTasks();
-    store.tasksError = null;
-  } catch (problem) {
-    store.tasksError = problem.message;
-    if (connection.status.phase === Phase.LIVE) setTimeout(loadTasks, TASKS_AGAIN_MS); // else the next welcome does it
-  }
-  show();
+function welcomed() {
+  actions.loadTasks(); // a restarted server may have other ones
+  actions.loadMissing();
 }
 
 function openFeeds() {
@@ -98,7 +90,7 @@ async function followRoute() {
 function openRoute() {
   live.openJob(route.job);
   openFeeds();
-  if (route.view !== "jobs") live.watchRows([]);
+  if (route.view !== "jobs") actions.leaveRows();
   if (route.job !== null) actions.loadWhole();
   if (route.view === "nodes") actions.loadNodes();
   showTitle();

@@ -7,6 +7,7 @@ export const MAX_ROWS = 10_000; // held at most; older ones are let go and can b
 /** Owns the jobs of one filter. `loaded` when the first answer is here; `next` says from where to read on behind. */
 export class Feed {
   #doubtful = null; // held before a new snapshot, and not confirmed yet
+  #joins = false; // something that was held before is there in the new window too
   #order = null; // ids, newest first; null: to be sorted anew
 
   constructor(filter = {}, limit = 100) {
@@ -20,6 +21,7 @@ export class Feed {
     this.error = null;
     this.next = undefined; // undefined: nothing was read behind the window; null: there is nothing more
     this.reading = false;
+    this.resets = 0; // how often what was read behind the window was let go
   }
 
   /** Ids, newest first. */
@@ -37,6 +39,7 @@ export class Feed {
   // flickers and the keyboard focus has something to stand on.
   snapshot(frame, ended) {
     this.#doubtful = new Set([...this.jobs.keys()].filter((id) => !this.behind.has(id)));
+    this.#joins = this.jobs.size === 0;
     this.#putAll(frame.jobs, ended);
     this.counts = frame.counts;
     this.loaded = true;
@@ -51,8 +54,16 @@ export class Feed {
   }
 
   live() {
+    if (this.#doubtful !== null && !this.#joins) this.#letGo();
     for (const id of this.#doubtful ?? []) this.#leave(id);
     this.#doubtful = null;
+  }
+
+  // Nobody knows what lies between the new window and what was held: it is read again from there.
+  #letGo() {
+    for (const id of [...this.#doubtful, ...this.behind]) this.drop(id);
+    this.next = undefined;
+    this.resets += 1;
   }
 
   refused(frame) {
@@ -101,8 +112,7 @@ export class Feed {
   #putAll(jobs, ended) {
     const force = this.#doubtful !== null;
     for (const job of jobs) {
-      this.#doubtful?.delete(job.id);
-      this.behind.delete(job.id);
+      if (this.#doubtful?.delete(job.id) || this.behind.delete(job.id)) this.#joins = true;
       const held = this.jobs.get(job.id);
       if (held && !hasEnded(held) && hasEnded(job)) ended.add(job);
       this.#put(job, force);
@@ -116,10 +126,10 @@ export class Feed {
     if (!held) this.#order = null;
   }
 
-  // An entry that was pushed out of a full window stays where somebody has read on behind it.
+  // An entry that was pushed out of a full window stays where somebody has read on behind it, or is about to.
   #leave(id) {
     if (!this.jobs.has(id)) return;
-    if (this.behind.size > 0 && id < this.#lastOfWindow(id)) this.behind.add(id);
+    if ((this.behind.size > 0 || this.reading) && id < this.#lastOfWindow(id)) this.behind.add(id);
     else this.drop(id);
   }
 

@@ -11,6 +11,7 @@ export class JobLog {
     this.resets = 0; // how often lines already shown were taken back: a view then draws anew
     this.values = []; // the rows that are emitted values, of those held
     this.levels = {}; // how many lines of each level were seen
+    this.growing = 0; // readings of earlier lines that are under way: what they join to must not be let go
     this.trimmedTo = 0; // the last offset that the store does not keep, as far as that is known
   }
 
@@ -77,7 +78,7 @@ export class JobLog {
 
   #bound() {
     const excess = this.rows.length - this.limit;
-    if (excess <= 0) return;
+    if (excess <= 0 || this.growing > 0) return;
     this.rows.splice(0, excess);
     const first = this.rows[0].offset ?? this.rows[0].from;
     while (this.values.length > 0 && this.values[0].offset < first) this.values.shift();

@@ -15,6 +15,7 @@ export class Watch {
     this.live = false;
     this.error = null; // the frame that ended the subscription
     this.whole = null; // as GET answered: arguments, stacks of warnings, results that are too large for frames
+    this.asking = 0; // GETs on their way
     this.profiles = null;
     if (job) this.attempts.note(job);
   }
@@ -25,8 +26,15 @@ export class Watch {
     if (frame.type === "end" || frame.type === "error") this.sub = null;
   }
 
-  /** The whole job; it also brings what the summary lacks. */
+  /** The whole job is not here, or as it was before its end, and nobody has asked for it. */
+  get lacksWhole() {
+    const old = this.whole === null || (this.job !== null && hasEnded(this.job) && !hasEnded(this.whole));
+    return old && this.asking === 0;
+  }
+
+  /** The whole job; it also brings what the summary lacks. An answer may come after a newer one. */
   setWhole(job) {
+    if (!replaces(this.whole, job)) return;
     this.whole = job;
     this.attempts.note(job);
     if (this.job === null || (replaces(this.job, job) && !hasEnded(this.job))) this.#show(job);

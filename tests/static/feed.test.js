@@ -43,6 +43,41 @@ test("a reset snapshot may go back", () => {
   assert.equal(feed.jobs.get(job(1).id).state, "running");
 });
 
+test("after a reconnect the store is believed, whatever versions were held", () => {
+  const feed = feedOf(9, job(2, 9, "succeeded"), job(1, 9, "succeeded"));
+  feed.apply({ type: "snapshot", jobs: [job(2, 3)], counts: {}, how: "fresh" }, ended);
+  feed.apply({ type: "update", jobs: [job(1, 2)], gone: [], counts: {} }, ended);
+  feed.apply({ type: "live" }, ended);
+  assert.deepEqual([...feed.jobs.values()].map(({ state }) => state), ["running", "running"]);
+  feed.apply({ type: "update", jobs: [job(1, 1, "queued")], gone: [], counts: {} }, ended);
+  assert.equal(feed.jobs.get(job(1).id).state, "running");
+});
+
+test("what was read behind a window that has nothing in common with the new one is let go: what lies between is unknown", () => {
+  const feed = feedOf(2, job(4), job(3));
+  feed.addPage([job(2), job(1)], null);
+  feed.apply({ type: "snapshot", jobs: [job(9), job(8)], counts: {}, how: "fresh" }, ended);
+  feed.apply({ type: "live" }, ended);
+  assert.deepEqual([numbers(feed), feed.readFrom, feed.resets], [[9, 8], job(8).id, 1]);
+});
+
+test("a window that reaches down to what was read behind the last one is whole", () => {
+  const feed = feedOf(2, job(4), job(3));
+  feed.addPage([job(2), job(1)], null);
+  feed.apply({ type: "update", jobs: [], gone: [job(4).id, job(3).id], counts: {} }, ended);
+  feed.apply({ type: "snapshot", jobs: [job(5), job(2)], counts: {}, how: "fresh" }, ended);
+  feed.apply({ type: "live" }, ended);
+  assert.deepEqual([numbers(feed), feed.readFrom, feed.resets], [[5, 2, 1], null, 0]);
+});
+
+test("what is pushed out of the window while the next page is read stays: the page begins behind it", () => {
+  const feed = feedOf(2, job(4), job(3));
+  feed.reading = true;
+  feed.apply({ type: "update", jobs: [job(5)], gone: [job(3).id], counts: {} }, ended);
+  feed.addPage([job(2), job(1)], null);
+  assert.deepEqual(numbers(feed), [5, 4, 3, 2, 1]);
+});
+
 test("a full window is read on from its last row, one that is not full has nothing behind it", () => {
   assert.equal(feedOf(2, job(2), job(1)).readFrom, job(1).id);
   assert.equal(feedOf(3, job(2), job(1)).readFrom, null);

@@ -99,6 +99,13 @@ test("a lost job keeps what is known and says so", () => {
   assert.equal(store.watch.job.id, "A");
 });
 
+test("an older answer of the whole job does not take the place of a newer one", () => {
+  const watch = new Watch("J", 10);
+  watch.setWhole({ id: "J", state: "succeeded", attempt: 1, tags: [], result: 42, cursor: "e-1.5.0" });
+  watch.setWhole({ id: "J", state: "running", attempt: 1, tags: [], cursor: "e-1.3.0" });
+  assert.equal(watch.whole.result, 42);
+});
+
 test("the whole job brings arguments, and the summary where there is none yet", () => {
   const watch = new Watch("A", 10);
   watch.setWhole(job("A", 4, "succeeded", { args: { n: 1 } }));
