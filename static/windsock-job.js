@@ -62,12 +62,14 @@ export class WindsockJob extends Base {
 
   /** Asks the job to end. */
   async cancel() {
+    const id = this.job;
     this.#trouble = "";
     try {
-      const job = await (this.#client ?? Windsock.shared(this.server)).cancel(this.job);
+      const job = await (this.#client ?? Windsock.shared(this.server)).cancel(id);
       if (this.#watch?.id === job.id) this.#watch.update(job);
     } catch (problem) {
-      if (problem.code !== "conflict") this.#trouble = WindsockJob.words.cancelFailed(problem.message); // else it has ended
+      const stands = this.job === id && problem.code !== "conflict"; // else it has ended, or another one is shown
+      if (stands) this.#trouble = WindsockJob.words.cancelFailed(problem.message);
     }
     this.#draw();
   }

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from functools import partial
 
 import pytest
 from accessible import complaints
@@ -126,6 +127,34 @@ def test_many_bars_share_one_connection(server: Server, go_to: Open) -> None:
     wait_for(lambda: guest.page.locator("windsock-job").evaluate_all(done), "all done")
     assert len(guest.sockets) == 1
     guest.check()
+
+
+def test_many_bars_that_change_their_job_at_once_all_come_to_show_it(server: Server, go_to: Open) -> None:
+    """More commands than a server takes at once: some are refused, unsubscribes among them."""
+    first, second = (server.submit("sleep", {"seconds": 300}) for _ in range(2))
+    guest = go_to(server, "".join(bar(first, "compact") for _ in range(40)))
+    bars = guest.page.locator("windsock-job")
+    shown = "(bars, job) => bars.every(bar => bar.summary?.id === job && bar.state === 'running')"
+    for job in (first, second, first):
+        bars.evaluate_all("(bars, job) => bars.forEach(bar => (bar.job = job))", job)
+        wait_for(partial(bars.evaluate_all, shown, job), f"all show {job}", 20)
+    bars.first.evaluate("bar => bar.cancel()")
+    wait_for(lambda: bars.evaluate_all("bars => bars.every(bar => bar.state === 'cancelled')"), "all hear of the end")
+    guest.page.evaluate("([url, id]) => fetch(`${url}/api/jobs/${id}/cancel`, {method: 'POST'})", [server.url, second])
+    assert len(guest.sockets) == 1
+    guest.check()
+
+
+def test_a_cancel_that_is_refused_says_nothing_of_the_job_that_is_shown_by_then(server: Server, go_to: Open) -> None:
+    guest = go_to(server, bar("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+    guest.gets("not-found")
+    job = server.submit("sleep", {"seconds": 60})
+    guest.bar.evaluate("(bar, job) => { const asked = bar.cancel(); bar.job = job; return asked; }", job)
+    guest.gets("running")
+    expect(guest.part("detail")).not_to_contain_text("could not be cancelled")
+    guest.bar.evaluate("bar => bar.cancel()")
+    guest.gets("cancelled")
+    guest.check(re.compile("404"))
 
 
 def test_a_bar_that_is_taken_away_is_not_told_any_more(server: Server, go_to: Open) -> None:
