@@ -1,5 +1,6 @@
 // Whatever the order of events: once the network is quiet, a page is told all that it asked for, each of it once. Random
-// sequences against a server that keeps to the protocol; SEED=n runs one of them again.
+// sequences against a server that keeps to the protocol; SEED=n runs one of them again,
+// SEQUENCES=n more of them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
