@@ -9,7 +9,7 @@ import { Phase, Windsock } from "../../static/windsock.js";
 import { FakeServer, chance } from "./fake_server.js";
 import { FakeTime } from "./fakes.js";
 
-const SEQUENCES = Number(process.env.SEQUENCES ?? 2000);
+const SEQUENCES = Number(process.env.SEQUENCES ?? 1000);
 const MOST_WATCHES = 6;
 const ROUNDS = 200; // of half a second, within which a page has to be right again
 const STATES = ["running", "succeeded", "failed"];
