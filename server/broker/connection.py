@@ -83,7 +83,7 @@ class Connector:
         """A new connection, ready to use. One that is `listening` may wait for ever for the next message.
 
         Raises:
-            Unavailable: nobody answers, or Redis is loading its data; or the sentinels know no primary, or name a replica.
+            Unavailable: nobody answers, or Redis loads its data; or the sentinels know no primary, or name a replica.
         """
         primary = await self._find()
         connection = self._made(self._url_of(primary))
