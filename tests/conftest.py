@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,8 @@ _numbers = itertools.count(1)
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: needs a real Chromium")
     config.addinivalue_line("markers", "expects_log(pattern): warnings and errors that match are expected")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # by a shell's `&`; what tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def redis_program() -> str:
