@@ -1,6 +1,7 @@
 """Watching from a thread that waits: the connection lives in a thread of its own, which keeps it alive meanwhile."""
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,7 @@ from typing import Any
 from windsock.events import Event
 from windsock.target import Target
 from windsock.watched import LogWish
-from windsock.watching import HELD, EventStream
+from windsock.watching import CLOSED, HELD, EventStream
 
 
 class Listening:
@@ -22,12 +23,24 @@ class Listening:
         self._target = target
         self._events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         self._begun = threading.Event()
+        self._failure: Exception | None = None  # why it could not begin
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="windsock-events", daemon=True)
         self._thread.start()
         self._begun.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self) -> None:
-        asyncio.run(self._listen())
+        listening = self._listen()
+        try:
+            asyncio.run(listening)
+        except Exception as error:  # such as OSError: no descriptor is left for a loop
+            listening.close()
+            self._failure = error
+        finally:
+            self._begun.set()
+            self._events.put(None)  # whoever still waits for an event
 
     async def _listen(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -45,7 +58,6 @@ class Listening:
     async def _pass_on(self) -> None:
         while True:
             await self._wanted.wait()
-            self._wanted.clear()
             last: BaseException | None = None
             try:
                 async for event in self._stream:
@@ -53,9 +65,13 @@ class Listening:
                     self._events.put(event)
             except Exception as error:
                 last = error
+            self._wanted.clear()  # by now it was wanted again by who takes this end
             self._events.put(last)
 
     def _do(self, act: Callable[[], Any]) -> Any:
+        if self._closed:
+            raise RuntimeError(CLOSED)
+
         async def done() -> Any:
             return act()
 
@@ -81,25 +97,27 @@ class Listening:
         self._do(lambda: self._stream.drop(sub))
 
     def __iter__(self) -> Iterator[Event]:
-        """The events, until every job has ended.
+        """The events, until every job has ended, or until it is closed.
 
         Raises:
             Unreachable, Refused: the server never answered; it will not have us.
         """
-        self._do(self._wanted.set)
-        while True:
-            event = self._events.get()
-            if event is None:
-                return
+        self._soon(self._wanted.set)
+        while not self._closed and (event := self._events.get()) is not None:
             if isinstance(event, BaseException):
                 raise event
-            self._loop.call_soon_threadsafe(self._room.release)
+            self._soon(self._room.release)
             yield event
 
+    def _soon(self, act: Callable[[], object]) -> None:
+        with contextlib.suppress(RuntimeError):  # it was closed meanwhile, and its loop with it
+            self._loop.call_soon_threadsafe(act)
+
     def close(self) -> None:
-        """End the connection and the thread."""
+        """End the connection and the thread; whoever waits for an event is told that there are no more."""
+        self._closed = True
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._closing.set)
+            self._soon(self._closing.set)
             self._thread.join()
 
     def __enter__(self) -> "Listening":

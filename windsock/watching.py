@@ -14,6 +14,7 @@ from windsock.watch import Subscription, Watch
 from windsock.watched import Frame, LogWish, Watched
 
 HELD = 1000  # events that wait to be taken; then the server waits, and tells the newest state when there is room
+CLOSED = "this stream is closed: make another one"
 
 
 class EventStream:
@@ -27,6 +28,7 @@ class EventStream:
         self._screen = _Events()
         self._stream = Stream(target, self._watch, self._screen, backoff=backoff or Backoff())
         self._following: asyncio.Task[None] | None = None
+        self._closed = False
 
     def watch(self, job_id: str, *, log: LogWish = "all", after: str | None = None) -> int:
         """A job, to its end; the number of the subscription.
@@ -60,6 +62,8 @@ class EventStream:
         self._stream.send(self._watch.drop(sub))
 
     def _add(self, one: Subscription) -> int:
+        if self._closed:
+            raise RuntimeError(CLOSED)
         self._watch.add(one)
         self._stream.send(one.subscribe())
         return one.sub
@@ -71,9 +75,11 @@ class EventStream:
         """The next event.
 
         Raises:
-            StopAsyncIteration: every job has ended, and there are no feeds and no stats.
+            StopAsyncIteration: every job has ended, and there are no feeds and no stats; or it was closed.
             Unreachable, Refused: the server never answered; it will not have us.
         """
+        if self._closed:
+            raise StopAsyncIteration
         if self._following is None:
             self._following = asyncio.create_task(self._follow())
         event = await self._screen.queue.get()
@@ -81,7 +87,8 @@ class EventStream:
         if event is not None:
             return event
         done, self._following = self._following, None
-        await done
+        if done is not None:  # else it was closed meanwhile
+            await done
         raise StopAsyncIteration
 
     async def _follow(self) -> None:
@@ -91,11 +98,13 @@ class EventStream:
             self._screen.queue.put_nowait(None)
 
     async def close(self) -> None:
-        """End the connection."""
+        """End the connection; whoever waits for an event is told that there are no more."""
+        self._closed = True
         following, self._following = self._following, None
         if following is not None:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            self._screen.queue.put_nowait(None)  # one that was cancelled before it began has told nobody
 
     async def __aenter__(self) -> "EventStream":
         return self
