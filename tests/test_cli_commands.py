@@ -210,6 +210,8 @@ async def test_a_refusal_names_each_field_and_exits_2(cli: Cli, server: Server) 
             "Redis is away (unavailable): try again later",
         ),
         (429, {"code": "too_many", "detail": "slower"}, "slower (too_many): try again later"),
+        (502, "<html>", "(HTTP 502): try again later"),
+        (503, "", "no server answers behind http"),
         (200, "<html>", "not as a Windsock server (HTTP 200): check --url"),
         (404, "", "not as a Windsock server (HTTP 404): check --url"),
     ],

@@ -105,6 +105,10 @@ def test_an_unknown_job_is_not_found(client: Any) -> None:
             ask("01NOSUCH")
 
 
+def test_a_filter_that_is_no_text_of_unicode_matches_nothing(client: Any) -> None:
+    assert client.list(tag="\udcff").jobs == ()
+
+
 def test_what_cannot_be_an_id_is_not_asked_for(client: Any) -> None:
     for text in ("", "..", "x" * 65):
         with pytest.raises(ValueError, match="not the id of a job"):

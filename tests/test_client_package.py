@@ -51,7 +51,19 @@ def test_an_address_may_be_short_and_may_have_a_path() -> None:
     assert (behind.port, behind.tls, behind.path, behind.authority) == (443, True, "/jobs", "example.org")
 
 
-@pytest.mark.parametrize("text", ["", "ftp://x", "http://", "http://x:0", "http://x:y", "http://x?a=1", "http://u:p@x"])
+def test_a_host_with_letters_of_the_world_and_a_path_are_written_as_requests_have_them() -> None:
+    found = Address.of("http://BÜCHER.example:8080/jöbs and more/")
+    assert (found.host, found.authority) == ("xn--bcher-kva.example", "xn--bcher-kva.example:8080")
+    assert (found.url, found.path) == (
+        "http://xn--bcher-kva.example:8080/j%C3%B6bs%20and%20more",
+        "/j%C3%B6bs%20and%20more",
+    )
+    assert Address.of("http://[::1]:80/a%20b").path == "/a%20b"
+
+
+@pytest.mark.parametrize(
+    "text", ["http://a..b", "", "ftp://x", "http://", "http://x:0", "http://x:y", "http://x?a=1", "http://u:p@x"]
+)
 def test_what_is_no_address_is_told(text: str) -> None:
     with pytest.raises(ValueError, match="not a server's address"):
         windsock.Client(text or "http://?")

@@ -13,7 +13,7 @@ from clients import Relay, make_client, served
 from processes import Processes, Server, lasting, processes
 
 import windsock
-from windsock import Busy, Options, Submission, Unreachable
+from windsock import Busy, Options, Submission, Unreachable, target
 
 __all__ = ["lasting", "processes", "served"]
 Through = Callable[..., Any]
@@ -92,6 +92,26 @@ def test_a_server_that_says_nothing_is_given_up(kind: str) -> None:
         for client in make_client(kind, url, retry_s=0, timeout_s=0.2):
             with pytest.raises(Unreachable, match="not answer in time"):
                 client.tasks()
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_wait_for_a_server_that_is_away_ends_with_its_time(kind: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        for client in make_client(kind, f"http://127.0.0.1:{closed.getsockname()[1]}"):
+            with pytest.raises(Unreachable, match="no server answers at"):
+                client.wait("01NOSUCH", 0.2)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_wait_for_a_server_that_says_nothing_ends_with_its_time(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "LATE_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        for client in make_client(kind, f"http://127.0.0.1:{mute.getsockname()[1]}"):
+            with pytest.raises(Unreachable, match="not answer in time"):
+                client.wait("01NOSUCH", 0.2)
 
 
 def restart(processes: Processes, server: Server) -> None:

@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 VARIABLE = "WINDSOCK_URL"
 _PORTS = {"http": 80, "https": 443}
+_IN_A_PATH = "/%~!$&'()*+,;=:@"  # beside letters and digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Address:
         """
         url = (text if "://" in text else f"http://{text}").rstrip("/")
         try:
-            parts = urlsplit(url)
+            parts = _plain(urlsplit(url))
             host, port = parts.hostname or "", parts.port
         except ValueError:
             raise _bad(text) from None
         if parts.scheme not in _PORTS or not host or port == 0 or parts.query or parts.fragment or parts.username:
             raise _bad(text)
-        return cls(url, host, port or _PORTS[parts.scheme], parts.scheme == "https", parts.path)
+        return cls(parts.geturl(), host, port or _PORTS[parts.scheme], parts.scheme == "https", parts.path)
 
     @property
     def authority(self) -> str:
@@ -46,6 +47,16 @@ class Address:
 def chosen_url(url: str | None = None, environ: Mapping[str, str] = os.environ) -> str:
     """The URL that was given, else that of WINDSOCK_URL, else the default one."""
     return url or environ.get(VARIABLE) or DEFAULT_URL
+
+
+def _plain(parts: SplitResult) -> SplitResult:
+    """As requests have it: a host with letters of the world in IDNA (RFC 3490), a path with escapes.
+
+    Raises:
+        UnicodeError: that can be no host.
+    """
+    host = parts.netloc.encode("idna").decode("ascii")
+    return parts._replace(netloc=host, path=quote(parts.path, safe=_IN_A_PATH))
 
 
 def _bad(text: str) -> ValueError:

@@ -116,11 +116,12 @@ class AsyncClient(Addressed):
         Raises:
             TimeoutError: it has not ended in `timeout_s`; it goes on.
             NotFound: there is none, or not any more.
-            Unreachable: nobody answered for `retry_s`.
+            Unreachable: nobody answered for a minute, or in the time that was left.
         """
         wait = Wait.of(job_id, timeout_s, time.monotonic())
         while True:
-            job = await self._asker.ask(calls.end(job_id, wait.piece_s(time.monotonic())))
+            now = time.monotonic()
+            job = await self._asker.ask(calls.end(job_id, wait.piece_s(now), wait.left_s(now)))
             if job is not None:
                 return job
             await asyncio.sleep(wait.rest_s(time.monotonic()))

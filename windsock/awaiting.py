@@ -93,7 +93,7 @@ class Asker:
             await asyncio.sleep(delay_s)
 
     async def _exchange(self, call: Call[Result]) -> Answer:
-        request, timeout_s = self.target.request(call), self.target.timeout_s + call.wait_s
+        request, timeout_s = self.target.request(call), self.target.answer_s(call)
         self._on_this_loop()
         kept = self._kept() if call.repeatable else None  # a kept one may be closing: what must not come twice waits
         if kept is not None:

@@ -99,7 +99,7 @@ class Asker:
             time.sleep(delay_s)
 
     def _exchange(self, call: Call[Result]) -> Answer:
-        request, timeout_s = self.target.request(call), self.target.timeout_s + call.wait_s
+        request, timeout_s = self.target.request(call), self.target.answer_s(call)
         kept = self._kept() if call.repeatable else None  # a kept one may be closing: what must not come twice waits
         if kept is not None:
             try:
@@ -132,8 +132,8 @@ class Asker:
 
     def _kept(self) -> Connection | None:
         if self._pid != os.getpid():  # the parent's: two would read from one socket
-            self._pid = os.getpid()
             self.close()
+            self._pid = os.getpid()  # last: until it says so, no other thread takes one of the parent's
         while True:
             try:
                 connection = self._idle.pop()

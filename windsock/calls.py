@@ -23,6 +23,7 @@ Outcomes = tuple[Job | Refused, ...]
 KEY = "Idempotency-Key"
 JOBS = "/api/jobs"
 PATIENCE_S = 60.0  # who waits for an end waits through a restart of the server
+_GATEWAY = frozenset({502, 503, 504})  # what a proxy says for a server
 MOST_JOBS, MOST_BYTES = 1000, 8 * 1024 * 1024  # of one batch: a server takes ten times that
 
 
@@ -38,6 +39,7 @@ class Call(Generic[Result]):
     repeatable: bool = True  # whether it may come twice without harm
     wait_s: float = 0.0  # how long the server may hold the answer back
     patience_s: float = 0.0  # for how long it is tried again at least
+    left_s: float | None = None  # after which nobody wants the answer any more
     raw: bool = False  # the body is a file: `read` gets its bytes
 
     def judge(self, url: str, answer: Answer, after_s: float | None) -> Result:
@@ -99,10 +101,10 @@ def get(job_id: str) -> Call[Job]:
     return Call("GET", job_path(job_id), Job.of)
 
 
-def end(job_id: str, wait_s: int) -> Call[Job | None]:
-    """A job as it ended; None when it has not within `wait_s`."""
+def end(job_id: str, wait_s: int, left_s: float | None = None) -> Call[Job | None]:
+    """A job as it ended; None when it has not within `wait_s`; for who waits `left_s` at most."""
     path = job_path(job_id) + "?" + urlencode({"until": "end", "wait": wait_s})
-    return Call("GET", path, lambda told: told and Job.of(told), wait_s=wait_s, patience_s=PATIENCE_S)
+    return Call("GET", path, lambda told: told and Job.of(told), wait_s=wait_s, patience_s=PATIENCE_S, left_s=left_s)
 
 
 def page(chosen: Chosen, limit: int, before: str | None = None) -> Call[JobPage]:
@@ -182,7 +184,7 @@ def job_path(job_id: str, *parts: str) -> str:
 def query(path: str, chosen: Chosen) -> str:
     """A path with what was chosen; None is left out, several values are any of them."""
     given = {name: value for name, value in chosen.items() if value is not None}
-    return path + ("?" + urlencode(given, doseq=True) if given else "")
+    return path + ("?" + urlencode(given, doseq=True, errors="replace") if given else "")
 
 
 def encode(value: Any) -> bytes:
@@ -203,7 +205,9 @@ def _log(told: Mapping[str, Any]) -> LogPage:
 
 
 def foreign(url: str, status: int) -> Unreachable:
-    """What to say of an answer that no Windsock server gives."""
+    """What to say of an answer that no Windsock server gives; a proxy gives some while the server behind it is away."""
+    if status in _GATEWAY:
+        return Unreachable(f"no server answers behind {url} (HTTP {status})", reason="fault", sent=True)
     return Unreachable(f"{url} answers, but not as a Windsock server (HTTP {status})", reason="foreign", sent=True)
 
 

@@ -115,11 +115,12 @@ class Client(Addressed):
         Raises:
             TimeoutError: it has not ended in `timeout_s`; it goes on.
             NotFound: there is none, or not any more.
-            Unreachable: nobody answered for `retry_s`.
+            Unreachable: nobody answered for a minute, or in the time that was left.
         """
         wait = Wait.of(job_id, timeout_s, time.monotonic())
         while True:
-            job = self._asker.ask(calls.end(job_id, wait.piece_s(time.monotonic())))
+            now = time.monotonic()
+            job = self._asker.ask(calls.end(job_id, wait.piece_s(now), wait.left_s(now)))
             if job is not None:
                 return job
             time.sleep(wait.rest_s(time.monotonic()))

@@ -17,6 +17,7 @@ CONNECT_S = 5.0
 IDLE_S = 8.0  # how long a connection is kept for the next request: servers close theirs after ten seconds or more
 AGENT = f"windsock-python/{__version__}"
 KEPT = 8  # idle connections kept
+LATE_S = 5.0  # by how much a limit may be passed for an answer that is on its way
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,14 @@ class Target:
     def attempts(self, call: Call[Result]) -> Attempts:
         """How often it may be tried."""
         retry_s = max(self.retry_s, call.patience_s) if self.retry_s else 0.0
+        if call.left_s is not None:
+            retry_s = min(retry_s, call.left_s)
         return Attempts(call.repeatable, time.monotonic() + retry_s)
+
+    def answer_s(self, call: Call[Result]) -> float:
+        """How long its answer may take."""
+        longest_s = self.timeout_s + call.wait_s
+        return longest_s if call.left_s is None else min(longest_s, call.left_s + LATE_S)
 
     def read(self, call: Call[Result], answer: Answer) -> Result:
         """What the answer says.

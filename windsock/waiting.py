@@ -25,6 +25,10 @@ class Wait:
         """How long the server is asked to wait, in whole seconds."""
         return PIECE_S if self.until is None else max(min(int(self.until - now), PIECE_S), 0)
 
+    def left_s(self, now: float) -> float | None:
+        """How long it may still take; None: for ever."""
+        return None if self.until is None else max(self.until - now, 0.0)
+
     def rest_s(self, now: float) -> float:
         """How long to wait before the server is asked again: in the last second it cannot do it for us.
 
