@@ -1,10 +1,9 @@
 """Watching into a pipe: one frame of the server per line, as JSON; what is not a frame goes to stderr."""
 
-import sys
-
 from cli.exits import say
 from cli.loglines import is_reset, refusal_text, reset_line
 from cli.safe import wire_json
+from cli.terminal import output
 from windsock.watch import Subscription
 from windsock.watched import Frame, Watched
 
@@ -18,8 +17,7 @@ class NdjsonScreen:
             say(f"{watched.job_id}: {refusal_text(watched)}")
         elif is_reset(frame) and isinstance(watched, Watched):
             say(reset_line(frame, f"{watched.job_id} ").plain)
-        sys.stdout.write(wire_json(frame) + "\n")
-        sys.stdout.flush()
+        output.write(wire_json(frame))
 
     def lost(self, why: str, delay_s: float) -> None:
         """Said on stderr, beside the frames."""

@@ -2,20 +2,25 @@
 
 import asyncio
 import contextlib
+import errno
+import itertools
+import math
 import re
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import datetime
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
 
-from cli.exits import EXIT_CODES, Exit, told
-from cli.terminal import quiet_stdout
+from cli.exits import EXIT_CODES, BadUsage, Exit, told
+from cli.terminal import output, quiet_stdout, with_stdout
 from windsock.address import DEFAULT_URL, VARIABLE
 from windsock.errors import Error
 
 Result = TypeVar("Result")
+_LEAVE: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)", re.ASCII)
 
@@ -32,13 +37,32 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
             metavar="URL",
             help="The server to talk to.",
         )(function)
-        made = click.command(name, context_settings=settings, epilog=EXIT_CODES)(with_url)
+        made = click.command(name, cls=_Command, context_settings=settings, epilog=EXIT_CODES)(with_url)
         for one in made.params:
             if isinstance(one, click.Option) and one.envvar is None:
                 one.envvar = f"WINDSOCK_{name}_{one.opts[0].lstrip('-')}".upper().replace("-", "_")
         return made
 
     return make
+
+
+class _Command(click.Command):
+    """A command of the client: it ends with a code of `Exit`, in a line at most, whatever becomes of its output."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        with_stdout()
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            quiet_stdout()
+            raise SystemExit(Exit.DETACHED) from None
+        except BrokenPipeError:  # a reader that has seen enough
+            quiet_stdout()
+            return None
+        except OSError as error:
+            quiet_stdout()
+            raise BadUsage(f"cannot go on: {error.strerror or error}") from None
 
 
 def option(*names: str, **attributes: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -54,18 +78,40 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         raise SystemExit(Exit.DETACHED) from None
     except Error as error:
         raise told(error) from None
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # EIO: the terminal is gone
+            raise
         quiet_stdout()
         raise SystemExit(Exit.DETACHED) from None
 
 
 async def _interruptible(work: Coroutine[Any, Any, Result]) -> Result:
-    task = asyncio.current_task()
-    if task is not None:
-        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):  # not in the main thread; Windows
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await work
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    signals = itertools.count(1)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if next(signals) > 1 or output.waits:  # for a reader that does not read: the loop would never hear of it
+            raise KeyboardInterrupt
+        loop.call_soon_threadsafe(task.cancel)
+
+    with _heeding(leave):
+        return await work
+
+
+@contextlib.contextmanager
+def _heeding(leave: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Signals that are ignored stay so: `nohup` asks for that."""
+    before: dict[int, Any] = {}
+    try:
+        with contextlib.suppress(ValueError):  # not in the main thread
+            for number in _LEAVE:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    before[number] = signal.signal(number, leave)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Duration(click.ParamType[float]):
@@ -80,7 +126,10 @@ class Duration(click.ParamType[float]):
         match = _DURATION.fullmatch(str(value).strip())
         if match is None:
             self.fail(f"{value!r} is not a duration: write seconds, or 30s, 5m, 2h, 1d", param, ctx)
-        return float(match[1]) * _UNITS_S[match[2]]
+        seconds = float(match[1]) * _UNITS_S[match[2]]
+        if math.isinf(seconds):
+            self.fail(f"{value!r} is longer than anything lasts", param, ctx)
+        return seconds
 
 
 class Moment(click.ParamType[int]):

@@ -1,12 +1,15 @@
 """The terminal as the commands use it: colours only for a person, and never markup from a job."""
 
+import asyncio
 import contextlib
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+from typing import NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console as RichConsole
 from rich.text import Text
 
 from cli.safe import safe
@@ -16,6 +19,44 @@ from cli.words import STYLES, SYMBOLS
 def is_terminal() -> bool:
     """Whether a person looks at stdout."""
     return sys.stdout.isatty()
+
+
+class Console(RichConsole):
+    """A console whose reader may leave: that is for the command to deal with, as with any output."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Rich would exit with 1."""
+        raise BrokenPipeError
+
+
+class Output:
+    """Writes lines to a pipe, whose reader may let them wait."""
+
+    waits = False  # now: a signal must break the write off
+
+    def write(self, line: str) -> None:
+        """A line, at once.
+
+        Raises:
+            asyncio.CancelledError: a signal came while nobody read.
+        """
+        self.waits = True
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            quiet_stdout()
+            raise asyncio.CancelledError from None
+        finally:
+            self.waits = False
+
+
+output = Output()
+
+
+def can_redraw() -> bool:
+    """Whether what stands on the terminal can be drawn anew."""
+    return is_terminal() and not make_console().is_dumb_terminal
 
 
 def make_console() -> Console:
@@ -52,6 +93,12 @@ def echo_lines(lines: Iterable[str]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         quiet_stdout()
+
+
+def with_stdout() -> None:
+    """A program that was started without stdout (`>&-`) says nothing."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  to the end of the program
 
 
 def quiet_stdout() -> None:

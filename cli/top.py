@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.live import Live
 
 from cli import words
-from cli.exits import BadUsage, Exit
+from cli.exits import Exit
 from cli.keys import names, pressed
 from cli.options import command, json_option, option, run
 from cli.panel import FILTERS, Panel, Wish
 from cli.panel_view import view
 from cli.safe import wire_json
 from cli.server import connect
-from cli.terminal import echo_lines, is_terminal, make_console, tabbed
+from cli.terminal import can_redraw, echo_lines, make_console, tabbed
 from windsock.async_client import AsyncClient
 from windsock.errors import Error
 from windsock.events import Stats
@@ -59,7 +59,7 @@ def top(url: str, *, once: bool, show: str, limit: int, as_json: bool) -> None:
       windsock top --show failed
       windsock top --once | awk -F'\\t' '$1 == "node" && $5 > 100'
     """
-    live = is_terminal() and sys.stdin.isatty() and not once and not as_json
+    live = can_redraw() and sys.stdin is not None and sys.stdin.isatty() and not once and not as_json
     raise SystemExit(run(_live(url, show, limit) if live else _once(url, show, limit, as_json)))
 
 
@@ -96,7 +96,7 @@ class Top:
         panel.nodes = await self._client.nodes()  # no server: told in a line, before the screen is taken
         screen = Live(console=self._console, screen=True, auto_refresh=False, get_renderable=self._render)
         with screen, pressed(keys):
-            loop.add_reader(keys, lambda: self._press(os.read(keys, 64), screen.refresh))
+            loop.add_reader(keys, lambda: self._press(_read(keys), screen.refresh))
             try:
                 await self._work(screen.refresh)
             finally:
@@ -110,6 +110,7 @@ class Top:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+            await asyncio.gather(*self._commands)  # a cancel that was said yes to is not left behind by quitting
         finally:
             left = [*tasks, *self._commands]
             for task in left:
@@ -142,7 +143,7 @@ class Top:
 
     def _press(self, data: bytes, refresh: Callable[[], None]) -> None:
         if not data:  # the terminal is gone
-            self._over.set()
+            raise KeyboardInterrupt
         for key in names(data):
             self._heed(self._panel.press(key))
         refresh()
@@ -174,6 +175,14 @@ class Top:
             self._panel.note = f"{told.task} {told.id}: {told.state}"
 
 
+def _read(keys: int) -> bytes:
+    """What was pressed; nothing when the terminal is gone."""
+    try:
+        return os.read(keys, 64)
+    except OSError:
+        return b""
+
+
 async def _once(url: str, show: str, limit: int, as_json: bool) -> Exit:
     async with connect(url) as client:
         nodes = await client.nodes()
@@ -187,10 +196,10 @@ async def _once(url: str, show: str, limit: int, as_json: bool) -> Exit:
 
 
 async def _stats(client: AsyncClient) -> dict[str, Any]:
-    async for event in client.stats():
-        if isinstance(event, Stats):
-            return dict(event.numbers)
-    raise BadUsage("no stats came")
+    events = client.stats()
+    while not isinstance(event := await anext(events), Stats):
+        pass  # the connection was lost, and is made anew
+    return dict(event.numbers)
 
 
 def _stats_lines(stats: dict[str, Any]) -> list[str]:

@@ -45,7 +45,7 @@ async def watch_jobs(
     except asyncio.CancelledError:
         _say_detached(target.address.url, watch, file)
         raise
-    except BrokenPipeError:
+    except OSError:
         # What the pipe still held was never read: a cursor would leave that out.
         _say_detached(target.address.url, watch, file, exact=False)
         raise
