@@ -1,6 +1,7 @@
 """`key=value` on the command line, made into the arguments of a task. Pure."""
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -44,7 +45,7 @@ def parse_value(name: str, text: str, kinds: frozenset[str]) -> Any:
     if kinds <= {"string", "null"}:
         return text
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return _loads(text)
     except (ValueError, RecursionError):
         if "string" in kinds:
             return text
@@ -60,7 +61,7 @@ def parse_json_arguments(text: str) -> dict[str, Any]:
         BadUsage: it is not one.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = _loads(text)
     except (ValueError, RecursionError) as error:
         raise BadUsage(f"--json is not readable as JSON: {error}") from None
     if not isinstance(value, dict):
@@ -103,6 +104,17 @@ def _resolve(reference: str, root: Schema) -> Any:
     for part in reference.removeprefix("#/").split("/"):
         found = found.get(part) if isinstance(found, dict) else None
     return found
+
+
+def _loads(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
 
 
 def _refuse(constant: str) -> NoReturn:

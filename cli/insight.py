@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from cli import words
-from cli.exits import BadUsage, NoProfile
-from cli.options import command, json_option, option, run
+from cli.exits import BadUsage, NoProfile, say
+from cli.options import Duration, command, json_option, option, run
 from cli.safe import safe, safe_lines, wire_json
 from cli.server import checked, connect
 from cli.terminal import cell, echo_lines, is_terminal, make_console, tabbed
@@ -54,7 +54,7 @@ async def _stack(url: str, job_id: str) -> dict[str, Any]:
 
 @command("profile")
 @click.argument("job_id", metavar="JOB")
-@option("--seconds", type=click.FloatRange(0.1), default=5.0, metavar="N", help="For how long.")
+@option("--seconds", type=Duration(), default=5.0, metavar="DURATION", help="For how long: 5, 30s, 1m.")
 @option("--format", "form", type=click.Choice(FORMS), default="html", help="A flame graph, or a file for a program.")
 @option("--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Where it is written.")
 @option("--open", "opens", is_flag=True, help="Show it in the browser.")
@@ -85,8 +85,8 @@ def profile(
     except OSError as error:
         raise BadUsage(f"--out {path}: {error.strerror}") from None
     click.echo(safe(path))
-    if opens:
-        webbrowser.open(path.resolve().as_uri())
+    if opens and not webbrowser.open(path.resolve().as_uri()):
+        say(f"no browser is found here; open {path.resolve()} in one")
 
 
 async def _list(url: str, job_id: str) -> list[str]:

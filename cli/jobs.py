@@ -20,7 +20,8 @@ from windsock.watch import Watch
 from windsock.watched import LogWish
 
 PAGE = 100  # jobs asked for at a time
-_MAY_WRAP = ("task", "progress", "tags")  # the rest is for copying, or says too little when cut
+_ID = 26  # characters of an id, which is for copying: never cut
+_MAY_WRAP = ("task", "progress", "tags")  # the rest says too little when cut
 
 
 @command("jobs")
@@ -91,7 +92,8 @@ def _columns(job: dict[str, Any]) -> list[str]:
 def _print_table(found: list[dict[str, Any]], counts: Mapping[str, int] | None) -> None:
     console = make_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "task", "state", "progress", "created", "ran", "tags"):
+    table.add_column("job", no_wrap=True, min_width=_ID)
+    for name in ("task", "state", "progress", "created", "ran", "tags"):
         table.add_column(name, no_wrap=name not in _MAY_WRAP, overflow="ellipsis")
     for job in found:
         seconds = words.run_seconds(job, job["updated_at"] / 1000)
@@ -105,9 +107,9 @@ def _print_table(found: list[dict[str, Any]], counts: Mapping[str, int] | None) 
             cell(" ".join(job.get("tags", ())), "dim"),
         )
     console.print(table if found else cell("no jobs", "dim"))
-    if counts:
-        told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
-        console.print(cell(f"all in all: {told}" if told else "", "dim"))
+    told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state)) if counts else ""
+    if told:
+        console.print(cell(f"all in all: {told}", "dim"))
 
 
 @command("cancel")

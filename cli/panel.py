@@ -45,7 +45,7 @@ class Panel:
     chosen: str | None = None  # id of the job under the bar
     asked: Job | None = None  # the job whose cancel waits for a yes
     opened: Job | None = None  # the job whose log is shown
-    lines: list[events.Event] = field(default_factory=list)  # of that log
+    lines: list[events.Log | events.Value | events.Gap] = field(default_factory=list)  # of that log
     scrolled: int = 0  # lines that the log is scrolled back by
 
     # what comes from the server
@@ -78,7 +78,7 @@ class Panel:
         if isinstance(event, events.Update | events.End):
             self.opened = event.job
         elif isinstance(event, events.Reset):
-            self.lines = [one for one in self.lines if getattr(one, "offset", 0) < event.log_from]
+            self.lines = [one for one in self.lines if _offset(one) < event.log_from]
         elif isinstance(event, events.Log | events.Value | events.Gap):
             self.lines = [*self.lines[1 - LINES_KEPT :], event]
             self.scrolled += 1 if self.scrolled else 0  # who reads back stays where it is
@@ -147,3 +147,8 @@ class Panel:
     def job(self) -> Job | None:
         """The chosen job."""
         return None if self.index is None else self.jobs[self.index]
+
+
+def _offset(line: events.Log | events.Value | events.Gap) -> int:
+    """Where in the log a line stands."""
+    return line.first if isinstance(line, events.Gap) else line.offset

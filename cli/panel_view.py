@@ -168,14 +168,12 @@ def _log(panel: Panel, room: int, now: float) -> list[RenderableType]:
     return [head, *shown, *[Text("")] * (room - len(shown))]
 
 
-def _event_lines(event: events.Event) -> list[Text]:
+def _event_lines(event: events.Log | events.Value | events.Gap) -> list[Text]:
     if isinstance(event, events.Log):
         return log_lines([{"at": event.at, "level": event.level, "text": event.text}])
     if isinstance(event, events.Value):
         return log_lines([{"at": event.at, "value": event.value}])
-    if isinstance(event, events.Gap):
-        return [gap_line({"from": event.first, "to": event.last, "why": event.why})]
-    return []
+    return [gap_line({"from": event.first, "to": event.last, "why": event.why})]
 
 
 def _span(told: Mapping[str, Any] | None) -> str:

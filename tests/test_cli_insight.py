@@ -1,6 +1,7 @@
 """`windsock stack` and `profile`, against a server of recorded answers."""
 
 import json
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ async def test_the_newest_profile_is_taken_and_opened(
     cli: Cli, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("cli.insight.webbrowser.open", opened.append)
+    monkeypatch.setattr("cli.insight.webbrowser.open", lambda url: opened.append(url) or True)
     monkeypatch.chdir(tmp_path)
     server.answers |= {
         "GET /api/jobs/J1/profiles": (200, {"profiles": [{**KEPT, "number": 1}, KEPT]}),
@@ -68,6 +69,22 @@ async def test_the_newest_profile_is_taken_and_opened(
     assert result.output == "profile-J1-3.json\n"
     assert json.loads((tmp_path / "profile-J1-3.json").read_text()) == {"speed": "scope"}
     assert opened == [(tmp_path / "profile-J1-3.json").as_uri()]
+
+
+@pytest.mark.gen_test
+async def test_without_a_browser_the_file_to_open_is_named(
+    cli: Cli, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    server.answers |= {
+        "GET /api/jobs/J1/profiles": (200, {"profiles": [KEPT]}),
+        "GET /api/jobs/J1/profiles/3.html": (200, "<!doctype html>"),
+    }
+    path = tmp_path / "flame.html"
+    result = await cli("profile", "J1", "--last", "--open", "--out", str(path))
+    assert (result.exit_code, result.stdout) == (0, f"{path}\n")
+    assert result.stderr == f"windsock: no browser is found here; open {path} in one\n"
 
 
 @pytest.mark.gen_test

@@ -45,6 +45,12 @@ def test_durations_may_have_a_unit(text: str, seconds: float) -> None:
     assert Duration().convert(text, None, None) == seconds
 
 
+@pytest.mark.parametrize("text", ["inf", "nan", "-1", "soon", "9" * 400])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        Duration().convert(text, None, None)
+
+
 def test_a_moment_is_local_unless_it_has_a_zone() -> None:
     local = datetime(2030, 1, 31, 18, 30)
     assert Moment().convert("2030-01-31T18:30", None, None) == int(local.timestamp() * 1000)

@@ -102,6 +102,9 @@ def test_a_log_is_kept_to_a_bound_and_a_reset_takes_lines_back(panel: Panel) -> 
     assert len(panel.lines) == LINES_KEPT
     panel.take(events.Reset("JOB00000003", LINES_KEPT, "c"))
     assert panel.lines[-1] == line(LINES_KEPT - 1)
+    panel.take(events.Gap("JOB00000003", LINES_KEPT, LINES_KEPT + 5, "lost", "c"))
+    panel.take(events.Reset("JOB00000003", LINES_KEPT, "c"))
+    assert panel.lines[-1] == line(LINES_KEPT - 1)
 
 
 def test_events_of_a_log_that_was_closed_change_nothing(panel: Panel) -> None:
