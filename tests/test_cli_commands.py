@@ -210,6 +210,8 @@ async def test_a_refusal_names_each_field_and_exits_2(cli: Cli, server: Server) 
             "Redis is away (unavailable): try again later",
         ),
         (429, {"code": "too_many", "detail": "slower"}, "slower (too_many): try again later"),
+        (200, {"jobs": [{}]}, "not as a Windsock server (HTTP 200): check --url"),
+        (500, {"code": "internal", "detail": "boom"}, "has a fault: boom (internal): try again later"),
         (502, "<html>", "(HTTP 502): try again later"),
         (503, "", "no server answers behind http"),
         (200, "<html>", "not as a Windsock server (HTTP 200): check --url"),
@@ -283,6 +285,17 @@ async def test_cancel_goes_on_after_a_refusal(cli: Cli, server: Server) -> None:
     result = await cli("cancel", "A", "B")
     assert (result.exit_code, result.stdout) == (2, "B\tcancelling\n")
     assert result.stderr == "windsock: A: it has ended (conflict)\n"
+
+
+@pytest.mark.gen_test
+async def test_a_cancel_is_not_gone_on_with_while_the_server_cannot(cli: Cli, server: Server) -> None:
+    server.answers = {
+        "POST /api/jobs/A/cancel": (202, summary("A", "cancelling")),
+        "POST /api/jobs/B/cancel": (503, {"code": "unavailable", "detail": "Redis is away"}),
+    }
+    result = await cli("cancel", "A", "B", "C")
+    assert (result.exit_code, result.stdout) == (4, "A\tcancelling\n")
+    assert result.stderr == "windsock: Redis is away (unavailable): try again later\n"
 
 
 @pytest.mark.gen_test

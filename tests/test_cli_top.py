@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from processes import ROOT, Processes, Server, lasting, processes
+from processes import ROOT, Processes, Server, ask, lasting, processes
 from terminals import Terminal, terminals
 
 __all__ = ["lasting", "processes", "terminals"]
@@ -40,6 +40,20 @@ def test_jobs_are_shown_opened_and_cancelled(terminals: list[Terminal], served: 
     terminal.press("f")
     terminal.until("showing running")
     terminal.until("no jobs: running")
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
+def test_a_cancel_that_comes_too_late_is_told(terminals: list[Terminal], served: Server) -> None:
+    job_id = served.submit("count", {"to": 1_000_000})
+    terminal = top(terminals, served)
+    terminal.until(job_id[-8:])
+    terminal.press("c")
+    terminal.until("cancel count")
+    assert ask(served.url, "POST", f"/api/jobs/{job_id}/cancel").status == 202
+    served.end(job_id)
+    terminal.press("y")
+    terminal.until("(conflict)")
     terminal.press("q")
     assert terminal.end() == 0
 

@@ -116,6 +116,19 @@ async def test_leaving_says_that_the_job_goes_on_and_how_to_come_back(
 
 
 @pytest.mark.gen_test
+async def test_a_variable_that_is_no_address_does_not_spoil_the_leaving(
+    base_url: str, http_server: object, screen: io.StringIO, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("WINDSOCK_URL", "ftp://x")
+    watch = asyncio.create_task(watching.watch_jobs(Target.of(base_url), Watch.of(["JOB1"], "none")))
+    await until(lambda: "▶ running" in screen.getvalue())
+    watch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await watch
+    assert capsys.readouterr().err.endswith(f"--log none --url {base_url}\n")
+
+
+@pytest.mark.gen_test
 async def test_leaving_with_a_cursor_file_names_it_and_has_the_cursor_in_it(
     base_url: str,
     http_server: object,

@@ -120,6 +120,7 @@ def test_what_a_job_is_at_is_told_in_few_words() -> None:
     assert words.doing({**job, "warnings": [{}]}) == said
     assert words.doing({"state": "queued", "progress": None}) == []
     assert words.doing({"state": "queued", "start_in_s": 12.3}) == ["starts in about 12 s"]
+    assert words.doing({"state": "scheduled", "scheduled_at": 0}) == [f"at {words.moment(0)}"]
 
 
 def test_a_warning_says_where_unless_its_message_does() -> None:

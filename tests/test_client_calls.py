@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from clients import client, served
-from processes import lasting
+from processes import Server, lasting
 
+import windsock
 from windsock import (
     Busy,
     Conflict,
@@ -188,3 +189,11 @@ def test_a_key_of_ones_own_gives_the_first_job_again(client: Any) -> None:
 def test_errors_say_whether_trying_again_may_help() -> None:
     assert issubclass(Busy, Refused)
     assert not issubclass(Invalid, Busy)
+
+
+def test_the_client_of_the_process_is_made_once(served: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WINDSOCK_URL", served.url)
+    first, second = windsock.submit("echo", value=1), windsock.submit("echo", Options(priority=3), value=2)
+    assert [first.result(10), second.result(10)] == [1, 2]
+    assert first.client is second.client
+    first.client.close()

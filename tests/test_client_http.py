@@ -73,6 +73,12 @@ def test_what_is_no_http_is_told(data: bytes) -> None:
         read(data)
 
 
+def test_chunks_that_are_too_long_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("windsock.http.MAX_BODY", 10)
+    with pytest.raises(BadAnswer, match="too long"):
+        read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n")
+
+
 def test_a_request_has_its_length_and_its_body_behind_an_empty_line() -> None:
     body = json.dumps({"a": 1}).encode()
     head, _, rest = Request("POST", "/x", {"Host": "h"}, body).encode().partition(b"\r\n\r\n")

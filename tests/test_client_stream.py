@@ -217,6 +217,20 @@ async def test_a_drain_is_left_in_its_window(follower: Follower, scripts: list[S
 
 
 @pytest.mark.gen_test
+async def test_after_a_drain_a_good_connection_is_made_anew_without_a_word(
+    follower: Follower, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("windsock.stream.STEADY_S", 0.0)
+    scripts += [
+        lambda ws, _: ws.say(WELCOME, snapshot(5), {"type": "drain", "within_s": [0, 1]}),
+        lambda ws, _: ws.say(WELCOME, end()),
+    ]
+    await follower.follow()
+    assert follower.outcome == "succeeded"
+    assert follower.screen.losses == []
+
+
+@pytest.mark.gen_test
 async def test_a_retryable_error_is_tried_again_and_a_final_one_ends(follower: Follower, scripts: list[Script]) -> None:
     error = {"type": "error", "sub": 1, "code": "unavailable", "message": "no Redis", "retryable": True}
     gone = {"type": "error", "sub": 1, "code": "not_found", "message": "no such job", "retryable": False}
@@ -289,7 +303,7 @@ async def test_a_busy_answer_of_something_else_is_not_waited_for_at_first(
     follower: Follower, scripts: list[Script | int]
 ) -> None:
     scripts.append(503)
-    with pytest.raises(Unreachable, match="not as a Windsock server"):
+    with pytest.raises(Unreachable, match=r"no server answers behind .* \(HTTP 503\)"):
         await follower.follow()
 
 

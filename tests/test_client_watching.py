@@ -22,6 +22,7 @@ from windsock import (
     Unreachable,
     Update,
     Value,
+    watching,
 )
 
 __all__ = ["client", "lasting", "processes", "served"]
@@ -171,3 +172,27 @@ def test_who_does_not_read_is_told_the_newest_state_later(served: Server) -> Non
         rest = list(events)
         assert [event.offset for event in rest if isinstance(event, Log)] == list(range(1, 301))
         assert isinstance(rest[-1], End)
+
+
+def test_what_is_not_kept_any_more_is_told_as_a_gap(processes: Processes) -> None:
+    server = processes.serve(log_keep=10)
+    for one in make_client("sync", server.url):
+        handle = one.submit("count", to=100, pause_s=0)
+        handle.wait(20)
+        events = list(handle.watch())
+        (gap,) = [event for event in events if isinstance(event, Gap)]
+        first = next(event for event in events if isinstance(event, Log))
+        assert (gap.job_id, gap.first, gap.why) == (handle.id, 1, "trimmed")
+        assert gap.last + 1 == first.offset
+
+
+def test_a_reader_that_is_slow_has_every_entry_all_the_same(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "HELD", 5)
+    handle = client.submit("count", to=200, pause_s=0.001)
+    offsets = [event.offset for event in handle.watch() if isinstance(event, Log)]
+    assert offsets == list(range(1, 201))
+
+
+def test_a_feed_of_what_there_is_not_is_refused(client: Any) -> None:
+    with pytest.raises(Refused):
+        next(client.feed(state="lost"))

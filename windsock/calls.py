@@ -77,11 +77,10 @@ class Call(Generic[Result]):
         raise refused
 
 
-def submit(submission: Submission, *, wait_s: float = 0.0) -> Call[Job]:
+def submit(submission: Submission) -> Call[Job]:
     """A job handed in, under a key, so that the same request twice is one job."""
     key = submission.options.idempotency_key or uuid4().hex
-    headers = {KEY: key} | ({"Prefer": f"wait={wait_s:g}"} if wait_s else {})
-    return Call("POST", JOBS, Job.of, encode(submission.wire()), headers, wait_s=wait_s)
+    return Call("POST", JOBS, Job.of, encode(submission.wire()), {KEY: key})
 
 
 def submit_many(submissions: Iterable[Submission]) -> Call[Outcomes]:
@@ -204,11 +203,12 @@ def _log(told: Mapping[str, Any]) -> LogPage:
     return LogPage(tuple(told["entries"]), told["first"] or 0, told["last"] or 0, told.get("next"))
 
 
-def foreign(url: str, status: int) -> Unreachable:
+def foreign(url: str, status: int | None = None) -> Unreachable:
     """What to say of an answer that no Windsock server gives; a proxy gives some while the server behind it is away."""
     if status in _GATEWAY:
         return Unreachable(f"no server answers behind {url} (HTTP {status})", reason="fault", sent=True)
-    return Unreachable(f"{url} answers, but not as a Windsock server (HTTP {status})", reason="foreign", sent=True)
+    told = f" (HTTP {status})" if status else ""
+    return Unreachable(f"{url} answers, but not as a Windsock server{told}", reason="foreign", sent=True)
 
 
 def _outcomes(told: Any) -> Outcomes:

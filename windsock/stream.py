@@ -100,8 +100,7 @@ class Stream:
         try:
             greeting = socket.write_message(encode([self._watch.hello()]).decode())
             self._socket = socket  # what is added to the watch from here on follows the hello
-            async with asyncio.timeout(WELCOME_TIMEOUT_S):  # a long hello to a server that has vanished
-                await greeting
+            await _sent(greeting)
             await self._read(socket)
         except TimeoutError:
             raise Lost("the server is silent") from None
@@ -135,9 +134,11 @@ class Stream:
         except HTTPClientError as error:
             raise self._unopened(error) from None
         except (OSError, WebSocketError, StreamClosedError) as error:
-            if not self._known:
-                raise self._target.unreachable(error, sent=False) from None
-            raise Lost("no answer") from None
+            if self._known:
+                raise Lost("no answer") from None
+            if isinstance(error, WebSocketError):  # an answer, such as a page, in place of a WebSocket
+                raise foreign(self._url) from None
+            raise self._target.unreachable(error, sent=False) from None
 
     def _unopened(self, error: HTTPClientError) -> Exception:
         if error.code == 599:
@@ -210,6 +211,20 @@ class Stream:
             raise Lost(said, at_least_s=float(frame.get("after_s") or 0.0))
         if "sub" not in frame and "id" not in frame:
             raise Refused(f"{self._url} refused: {said}", code=str(frame.get("code")), status=0)
+
+
+async def _sent(greeting: "asyncio.Future[None]") -> None:
+    """A long hello may go to a server that has vanished; a write that is cancelled is more than Tornado can bear.
+
+    Raises:
+        TimeoutError: it is not taken.
+        WebSocketError, StreamClosedError: the connection is gone.
+    """
+    greeting.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait([greeting], timeout=WELCOME_TIMEOUT_S)
+    if not greeting.done():
+        raise TimeoutError
+    greeting.result()
 
 
 async def _hang_up(socket: WebSocketClientConnection) -> None:
