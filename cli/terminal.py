@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterable
@@ -96,9 +97,11 @@ def echo_lines(lines: Iterable[str]) -> None:
 
 
 def with_stdout() -> None:
-    """A program that was started without stdout (`>&-`) says nothing."""
+    """A program that was started without stdout (`>&-`) says nothing; what an encoding has no sign for is escaped."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  to the end of the program
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def quiet_stdout() -> None:

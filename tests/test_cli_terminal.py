@@ -98,3 +98,13 @@ def test_json_is_ascii_and_the_same_value_whatever_is_in_it(served: Server) -> N
     told = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, check=True)
     assert told.stdout.isascii()
     assert json.loads(told.stdout.splitlines()[-1])["job"]["result"] == value
+
+
+def test_what_the_terminal_has_no_sign_for_is_escaped(terminals: list[Terminal], served: Server) -> None:
+    job_id = served.submit("echo", {"value": "h\u00f6"}, tags=["\u6f22"])
+    served.end(job_id)
+    terminals.append(Terminal("show", job_id, "--url", served.url, PYTHONIOENCODING="iso-8859-1"))
+    assert terminals[0].end() == 0
+    told = terminals[0].read()
+    assert "\\u2714 succeeded" in told
+    assert "\\u6f22" in told
