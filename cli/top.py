@@ -30,6 +30,7 @@ from windsock.watching import EventStream
 DRAW_S = 0.25
 NODES_S = 2.0
 RATE = 4  # updates of the list a second: as often as it is drawn
+TTY_BYTES = 4096  # all that a terminal holds: a key that was cut would be another
 LOG_LINES = 200  # of a log that is opened
 
 
@@ -178,7 +179,7 @@ class Top:
 def _read(keys: int) -> bytes:
     """What was pressed; nothing when the terminal is gone."""
     try:
-        return os.read(keys, 64)
+        return os.read(keys, TTY_BYTES)
     except OSError:
         return b""
 

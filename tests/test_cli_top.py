@@ -44,6 +44,24 @@ def test_jobs_are_shown_opened_and_cancelled(terminals: list[Terminal], served: 
     assert terminal.end() == 0
 
 
+def test_a_key_that_is_held_down_is_read_whole(terminals: list[Terminal], served: Server) -> None:
+    job_id = served.submit("count", {"to": 1_000_000})
+    terminal = top(terminals, served)
+    terminal.until(job_id[-8:])
+    terminal.press("\r")
+    terminal.until("number ")
+    terminal.press("\x1b[A" * 40)  # cut anywhere, its first byte alone would be escape
+    terminal.press("c")
+    terminal.until("cancel count")
+    terminal.press("n")
+    terminal.until("not cancelled")
+    terminal.press("k")
+    terminal.until("esc back")
+    assert ask(served.url, "POST", f"/api/jobs/{job_id}/cancel").status == 202
+    terminal.press("q")
+    assert terminal.end() == 0
+
+
 def test_a_cancel_that_comes_too_late_is_told(terminals: list[Terminal], served: Server) -> None:
     job_id = served.submit("count", {"to": 1_000_000})
     terminal = top(terminals, served)
