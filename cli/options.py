@@ -91,8 +91,9 @@ async def _interruptible(work: Coroutine[Any, Any, Result]) -> Result:
     signals = itertools.count(1)
 
     def leave(number: int, frame: FrameType | None) -> None:
-        if next(signals) > 1 or output.waits:  # for a reader that does not read: the loop would never hear of it
+        if next(signals) > 1:
             raise KeyboardInterrupt
+        output.left = True
         loop.call_soon_threadsafe(task.cancel)
 
     with _heeding(leave):

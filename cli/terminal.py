@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import os
+import select
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.text import Text
 
 from cli.safe import safe
 from cli.words import STYLES, SYMBOLS
+
+LOOK_MS = 300  # how long a reader that does not read is given, once we are to leave
 
 
 def is_terminal() -> bool:
@@ -31,25 +34,30 @@ class Console(RichConsole):
 
 
 class Output:
-    """Writes lines to a pipe, whose reader may let them wait."""
+    """Writes lines to stdout, whose reader may let them wait."""
 
-    waits = False  # now: a signal must break the write off
+    def __init__(self) -> None:
+        self.left = False  # a signal has come: nobody waits for the reader any more
 
     def write(self, line: str) -> None:
-        """A line, at once.
+        """A line, at once and whole.
 
         Raises:
-            asyncio.CancelledError: a signal came while nobody read.
+            asyncio.CancelledError: a signal came, and nobody reads.
         """
-        self.waits = True
         try:
+            descriptor = sys.stdout.fileno()
+        except io.UnsupportedOperation:  # no file, so nothing that waits
             sys.stdout.write(line + "\n")
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            quiet_stdout()
-            raise asyncio.CancelledError from None
-        finally:
-            self.waits = False
+            return
+        ready = select.poll()
+        ready.register(descriptor, select.POLLOUT)
+        left = (line + "\n").encode()
+        while left:
+            if ready.poll(LOOK_MS):  # a piece of this size does not wait, so who leaves knows what was written
+                left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+            elif self.left:
+                raise asyncio.CancelledError
 
 
 output = Output()
