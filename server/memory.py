@@ -48,6 +48,7 @@ class Memory:
         self._store, self._seq = broker.store, 0  # name and sequence number as of the last beat before any doubt
         self._newest: Beat | None = None
         self._gone_back = False  # that was seen, and what it lost is not yet told again
+        self._telling: set[str] = set()  # ids of those whose ends are being told again
         self.doubt = False  # the store may have gone back
 
     def __contains__(self, job_id: str) -> bool:
@@ -97,11 +98,16 @@ class Memory:
             await self.tell_again([one for one, job in zip(batch, jobs, strict=True) if job is None or not job.ended])
 
     async def tell_again(self, job_ids: Sequence[str]) -> None:
-        """The store seems not to know of these ends."""
-        told = [self._told[job_id] for job_id in job_ids if job_id in self._told]
-        answers = await asyncio.gather(
-            *(self._reporter.finish(one.voice, one.state, one.outcome, one.result_bytes) for one in told)
-        )
+        """The store seems not to know of these ends. Those that are being told already are left out."""
+        ends = {job_id: self._told[job_id] for job_id in job_ids if job_id in self._told}
+        told = {job_id: end for job_id, end in ends.items() if job_id not in self._telling}
+        self._telling.update(told)
+        try:
+            answers = await asyncio.gather(
+                *(self._reporter.finish(one.voice, one.state, one.outcome, one.result_bytes) for one in told.values())
+            )
+        finally:
+            self._telling.difference_update(told)
         again = sum(1 for answer in answers if answer.code == "ok")
         if again:
             log.info("%d ends that the store had lost are told again", again)

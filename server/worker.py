@@ -298,7 +298,7 @@ class Worker:
             if job_id in self._memory:  # it has ended, and the store has lost that
                 if beats >= ENDED_BEATS:
                     self._chores.spawn(self._memory.tell_again([job_id]), "end again")
-            elif beats >= UNHELD_BEATS:
+            elif beats % UNHELD_BEATS == 0:
                 log.warning("job %s is leased to this worker, which does not hold it; giving it back", job_id)
                 self._chores.spawn(self._broker.release(self.id, job_id), "release")
         for job_id, beats in self._holdings.unleased.items():

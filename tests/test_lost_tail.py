@@ -1,5 +1,6 @@
 """A store that comes back without its tail while jobs run and clients watch: nothing that anybody holds is lost."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -260,3 +261,29 @@ async def _stored(node, job_id: str, tail: int) -> bool:
         return (await node.broker.detail(job_id)).job.offset == tail
     except WindsockError:
         return False
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_an_end_is_told_again_by_one_call_however_many_beats_miss_it(node, monkeypatch):
+    """A store that answers slowly would have more to do with every beat."""
+    job = await node.queue.submit(Submission(task="talker", args={}))
+    await eventually(lambda: talk.there(job.id))
+    talk.put(job.id, None)
+    await eventually(lambda: job.id in node.worker._memory)
+    finish, calls, go_on = node.broker.finish, [], asyncio.Event()
+
+    async def slow(verdicts):
+        calls.append(len(verdicts))
+        await go_on.wait()
+        return await finish(verdicts)
+
+    monkeypatch.setattr(node.broker, "finish", slow)
+    for _ in range(20):
+        node.worker._compare(frozenset([job.id]))
+        await asyncio.sleep(0.01)
+    assert calls == [1]
+    go_on.set()
+    await eventually(lambda: not node.worker._memory._telling)
+    for _ in range(5):
+        node.worker._compare(frozenset([job.id]))
+    await eventually(lambda: len(calls) > 1)
