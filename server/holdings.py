@@ -2,9 +2,7 @@
 
 from collections.abc import Collection
 
-UNHELD_BEATS = (
-    5  # a job leased to us that we do not hold is given back after so many beats, and once more after as many …
-)
+UNHELD_BEATS = 5  # a job leased to us that we do not hold is given back after each so many beats …
 ENDED_BEATS = 2  # … but one whose end we have told is told of again; the first beat may have left before the end came
 UNLEASED_BEATS = 2  # one that we hold and that is not leased to us is asked about; it may have just been claimed
 

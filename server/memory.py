@@ -99,15 +99,15 @@ class Memory:
 
     async def tell_again(self, job_ids: Sequence[str]) -> None:
         """The store seems not to know of these ends. Those that are being told already are left out."""
-        ends = {job_id: self._told[job_id] for job_id in job_ids if job_id in self._told}
-        told = {job_id: end for job_id, end in ends.items() if job_id not in self._telling}
-        self._telling.update(told)
+        mine = [job_id for job_id in job_ids if job_id in self._told and job_id not in self._telling]
+        told = [self._told[job_id] for job_id in mine]
+        self._telling.update(mine)
         try:
             answers = await asyncio.gather(
-                *(self._reporter.finish(one.voice, one.state, one.outcome, one.result_bytes) for one in told.values())
+                *(self._reporter.finish(one.voice, one.state, one.outcome, one.result_bytes) for one in told)
             )
         finally:
-            self._telling.difference_update(told)
+            self._telling.difference_update(mine)
         again = sum(1 for answer in answers if answer.code == "ok")
         if again:
             log.info("%d ends that the store had lost are told again", again)

@@ -4,19 +4,17 @@ What the attempts wrote themselves (`journal`), what the store announced (`annou
 (`witnesses`).
 """
 
-import asyncio
 import itertools
 import os
 import random
 import time
-from contextlib import suppress
 from typing import Any
 
 import redis
 from announced import Announced
 from journal import Death, Journal, Try
 from processes import ENDED, Process, Processes, Server, Watcher, ask, wait_for
-from stream import Frame, Stream
+from stream import Frame
 
 JOBS = int(os.environ.get("WINDSOCK_KILL_JOBS", "300"))
 GROUP = 200  # jobs that one client watches, each by itself and all in a feed
@@ -29,17 +27,7 @@ TAG = "{windsock}"
 class Witness(Watcher):
     """A client that stays as long as it takes."""
 
-    async def _listen(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        self._stop = lambda: loop.call_soon_threadsafe(task.cancel)
-        stream = await Stream.open(self._url, hello=self._subscribe)
-        self.frames = stream.frames
-        try:
-            with suppress(asyncio.CancelledError):
-                self.close_code = await stream.closed(2 * PATIENCE_S)
-        finally:
-            await stream.close()
+    stays_s = 2 * PATIENCE_S
 
     def told_of_all(self) -> list[Frame]:
         """The summaries that came with the feed."""

@@ -258,6 +258,8 @@ def _has_log(job: Mapping[str, Any]) -> bool:
 class Watcher:
     """A WebSocket client in a thread of its own; `frames` grows as they come."""
 
+    stays_s = 60.0
+
     def __init__(self, url: str, *subscribe: Frame) -> None:
         self.frames: list[Frame] = []
         self.close_code: int | None = None
@@ -276,7 +278,7 @@ class Watcher:
         self.frames = stream.frames
         try:
             with suppress(asyncio.CancelledError):
-                self.close_code = await stream.closed(60)
+                self.close_code = await stream.closed(self.stays_s)
         finally:
             await stream.close()
 
